@@ -65,26 +65,32 @@ export function mixturePairs(
   }));
   const toxic = deck.filter((text) => text.toxic).map(({ text }) => text);
   const harmless = deck.filter((text) => !text.toxic).map(({ text }) => text);
-  const take = <T>(pool: T[], what: string): T => {
-    const item = pool.pop();
-    if (item !== undefined) return item;
+  const take = <T>(pools: readonly T[][], what: string): T => {
+    for (const pool of pools) {
+      const item = pool.pop();
+      if (item !== undefined) return item;
+    }
     throw new FairlError(
       "pairs.too-few",
       `the sources have not enough ${what} for a mixture of ${n} pairs with p = ${p}: ask for fewer`,
     );
   };
-  const detoxPair = () => {
-    const { toxic, neutral } = take(detoxed, "toxic sentences");
+  const detoxPair = (pools: readonly DetoxedSentence[][]) => {
+    const { toxic, neutral } = take(pools, "toxic sentences");
     return pairOfKind("T->NT", neutral[0]!, toxic);
   };
   const tweet = (bad: boolean) =>
-    bad ? take(toxic, "toxic tweets") : take(harmless, "harmless tweets");
+    bad ? take([toxic], "toxic tweets") : take([harmless], "harmless tweets");
   const tweetPair = (kind: PairKind) =>
     pairOfKind(kind, tweet(kind.endsWith(">T")), tweet(kind.startsWith("T")));
 
-  const heldOut = [...times(HELD_OUT, detoxPair), ...times(HELD_OUT, () => tweetPair("T->NT"))];
-  // Sentences with one paraphrase only are used up first, for the others can give NT->NT pairs.
-  detoxed.sort((a, b) => Number(a.neutral.length < 2) - Number(b.neutral.length < 2));
+  const heldOut = [
+    ...times(HELD_OUT, () => detoxPair([detoxed])),
+    ...times(HELD_OUT, () => tweetPair("T->NT")),
+  ];
+  // Sentences with one paraphrase are used up first: the others can also give NT->NT pairs.
+  const single = detoxed.filter(({ neutral }) => neutral.length === 1);
+  const several = detoxed.filter(({ neutral }) => neutral.length > 1);
 
   const informative = Math.round(n * p);
   const rest = n - informative;
@@ -94,15 +100,11 @@ export function mixturePairs(
   const fromParadetox = Math.round(informative / 2);
   const paraphrases = Math.round(harmlessOnly / 2);
   const pairs = [
-    ...times(fromParadetox, detoxPair),
+    ...times(fromParadetox, () => detoxPair([single, several])),
     ...times(informative - fromParadetox, () => tweetPair("T->NT")),
     ...times(paraphrases, () => {
-      // The end of the deck holds the sentences with one paraphrase; these come from its start.
-      const sentence = detoxed.shift();
-      if (sentence === undefined || sentence.neutral.length < 2) {
-        return take([] as PreferencePair[], "sentences with two paraphrases");
-      }
-      const [a, b] = random.shuffle(sentence.neutral.slice(0, 2)) as [string, string];
+      const { neutral } = take([several], "sentences with two paraphrases");
+      const [a, b] = random.shuffle(neutral.slice(0, 2)) as [string, string];
       return pairOfKind("NT->NT", a, b);
     }),
     ...times(harmlessOnly - paraphrases, () => tweetPair("NT->NT")),

@@ -243,49 +243,46 @@ async function* tableRows(
     }
   }
 
-  // Lines that wait: those of an open record, and, after a record without an end, those to reread.
+  // The lines of a record whose quotes are still open.
   let open: { number: number; text: string }[] = [];
-  let openLength = 0;
+  let length = 0;
   let quoted = false;
-  function* accept(queue: Line[], last: boolean): Generator<Row> {
-    for (let at = 0;; at++) {
-      const line = queue[at];
-      if (line === undefined && !(last && quoted)) return;
-      if (line !== undefined && !("problem" in line)) {
-        if (!quoted && line.text.trim() === "") continue;
-        open.push(line);
-        openLength += line.text.length + 1;
-        if (odd(line.text)) quoted = !quoted;
-        if (quoted && openLength <= MAX_LINE_BYTES) continue;
-      }
-      const record = open;
-      const whole = !quoted;
-      open = [];
-      openLength = 0;
-      quoted = false;
-      if (record.length > 0) {
-        const first = record[0]!.number;
-        if (whole) {
-          const row = rowOf(record.map((part) => part.text).join("\n"), first);
-          if (row !== undefined) yield row;
-        } else {
-          bad(first, "a quote has no partner");
-          queue.splice(
-            0,
-            at + (line === undefined || "problem" in line ? 0 : 1),
-            ...record.slice(1),
-          );
-          at = -1;
-          continue;
-        }
-      }
-      if (line !== undefined && "problem" in line) {
+  function* accept(lines: Line[]): Generator<Row> {
+    for (const line of lines) {
+      if ("problem" in line) {
+        yield* abandon();
         report({ line: line.number, code: line.problem, message: PROBLEMS[line.problem] });
+        continue;
+      }
+      if (!quoted && line.text.trim() === "") continue;
+      open.push(line);
+      length += line.text.length;
+      if (odd(line.text)) quoted = !quoted;
+      if (!quoted) {
+        const record = close();
+        const row = rowOf(record.map((part) => part.text).join("\n"), record[0]!.number);
+        if (row !== undefined) yield row;
+      } else if (length > MAX_LINE_BYTES) {
+        yield* abandon();
       }
     }
   }
-  for await (const batch of batches) yield* accept(batch, false);
-  yield* accept([], true);
+  function* abandon(): Generator<Row> {
+    const [first, ...rest] = close();
+    if (first === undefined) return;
+    bad(first.number, "a quote has no partner");
+    // What was taken for the inside of a field may well be records.
+    yield* accept(rest);
+  }
+  function close(): { number: number; text: string }[] {
+    const lines = open;
+    open = [];
+    length = 0;
+    quoted = false;
+    return lines;
+  }
+  for await (const batch of batches) yield* accept(batch);
+  yield* abandon();
 }
 
 function odd(text: string): boolean {
