@@ -1,0 +1,66 @@
+/** How well gaps separate chosen from rejected, whatever their scale: the one model selector. */
+import { FairlError } from "../base/mod.ts";
+
+/**
+ * V(gaps) = min over t > 0 of the mean of softplus(-(gap / sd gap) / t), in nats (C: METHOD.md).
+ *
+ * The loss of the best-calibrated Bradley-Terry model with these gaps. Scaling all gaps by a positive
+ * number changes nothing, so that rewards of different scales and objectives can be compared. Every
+ * method chooses its epoch, its settings and its mixing weight by this number on the validation pairs.
+ *
+ * @param gaps R(chosen) - R(rejected) of each pair
+ * @returns a number in (0, ln 2]; ln 2 when the gaps tell nothing or point the wrong way
+ * @throws FairlError `irl.empty` when there is no gap
+ *
+ * @example Scale does not matter, order does
+ * ```ts
+ * import { separation } from "./separation.ts";
+ * const good = separation([3, 2, 1, -0.5]);
+ * console.assert(Math.abs(good - separation([30, 20, 10, -5])) < 1e-9);
+ * console.assert(good < separation([3, 2, -1, -2]));
+ * ```
+ */
+export function separation(gaps: ArrayLike<number>): number {
+  const count = gaps.length;
+  if (count === 0) throw new FairlError("irl.empty", "There is no pair to judge a reward on");
+  const spread = deviation(gaps);
+  if (!(spread > 0)) return Math.LN2;
+  // The loss is convex in s = 1 / t and its derivative is monotone: bisect on that, in log s.
+  const slope = (s: number) => {
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      const z = gaps[i]! / spread;
+      sum -= z / (1 + Math.exp(s * z));
+    }
+    return sum;
+  };
+  if (slope(0) >= 0) return Math.LN2;
+  let low = 0;
+  let high = 1;
+  while (slope(high) < 0 && high < SHARPEST) high *= 2;
+  for (let step = 0; step < 40; step++) {
+    const middle = (low + high) / 2;
+    if (slope(middle) < 0) low = middle;
+    else high = middle;
+  }
+  let loss = 0;
+  for (let i = 0; i < count; i++) loss += softplus(-low * gaps[i]! / spread);
+  return loss / count;
+}
+
+/** Gaps that are all right have no best temperature; 1 / t stops here. */
+const SHARPEST = 1024;
+
+/** Deviation of values around their mean. */
+export function deviation(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]!;
+  const mean = sum / values.length;
+  let squares = 0;
+  for (let i = 0; i < values.length; i++) squares += (values[i]! - mean) ** 2;
+  return Math.sqrt(squares / values.length);
+}
+
+function softplus(x: number): number {
+  return x > 0 ? x + Math.log1p(Math.exp(-x)) : Math.log1p(Math.exp(x));
+}

@@ -1,0 +1,80 @@
+/** The settings of an extraction and their defaults by objective. */
+import type { BaseSettings } from "./base_path.ts";
+import type { CorrectionSettings } from "./correction.ts";
+import { failuresBelow, type FailureSelector } from "./failures.ts";
+import type { Objective } from "./objectives.ts";
+import type { PathShape } from "./path.ts";
+
+/**
+ * The four rewards that are always fitted, so that a gain is the method's and not the parameters' or
+ * the tuning's: IRL as published, IRL tuned on validation pairs, the capacity-matched control (the
+ * correction trained on all pairs alike), and FA-IRL.
+ */
+export const METHODS = ["irl", "irl-tuned", "control", "fa-irl"] as const;
+/** One of {@linkcode METHODS}. */
+export type Method = typeof METHODS[number];
+
+/** Everything that an extraction depends on beside its data. */
+export interface ExtractionSettings {
+  /** The pair loss. */
+  readonly objective: Objective;
+  /** Order of the pairs, initial weights, folds. */
+  readonly seed: number;
+  /** Form of the base path. */
+  readonly head: PathShape;
+  /** Pairs in a step. */
+  readonly batch: number;
+  /** AdamW's decoupled weight decay. */
+  readonly weightDecay: number;
+  /** IRL as published (K). */
+  readonly published: BaseSettings;
+  /** IRL tuned takes the best of these on the validation pairs. */
+  readonly tuned: readonly BaseSettings[];
+  /** Form of the correction path. */
+  readonly correctionShape: PathShape;
+  /** How the correction of FA-IRL is trained. */
+  readonly correction: CorrectionSettings;
+  /** How the control's is. */
+  readonly control: CorrectionSettings;
+  /** Which pairs FA-IRL treats as failures. */
+  readonly select: FailureSelector;
+  /** Finds failures with gaps of half-models that did not train on them (C). */
+  readonly crossFit: boolean;
+}
+
+/**
+ * The settings of METHOD.md for an objective: the correction stands on the tuned base.
+ *
+ * @param objective The pair loss; the margin objectives share the max-margin correction
+ * @param seed Any integer
+ */
+export function defaultSettings(objective: Objective, seed: number): ExtractionSettings {
+  const entropy = objective === "max-entropy";
+  const epochs = 30;
+  const correction: CorrectionSettings = {
+    rounds: 4,
+    epochs: 6,
+    learningRate: 1e-4,
+    inside: 8,
+    outside: entropy ? 1 : 2,
+    insideWeight: 1,
+    outsideWeight: 1,
+    refresh: true,
+  };
+  return {
+    objective,
+    seed,
+    head: { kind: "linear" },
+    batch: 128,
+    weightDecay: 0.01,
+    published: { sharpness: 0.1, learningRate: 1e-3, epochs },
+    tuned: [0.3, 1, 3].flatMap((sharpness) =>
+      [1e-4, 3e-4].map((learningRate) => ({ sharpness, learningRate, epochs }))
+    ),
+    correctionShape: { kind: "mlp", hidden: 64 },
+    correction,
+    control: correction,
+    select: failuresBelow(0.6, "all"),
+    crossFit: true,
+  };
+}

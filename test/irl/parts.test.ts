@@ -1,0 +1,96 @@
+/** The parts of the trainer that need no device. */
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import fc from "fast-check";
+import { FairlError, Random } from "../../src/base/mod.ts";
+import { rowsOf, standardisation, standardised } from "../../src/irl/data.ts";
+import { failuresBelow, keptIn, separation } from "../../src/irl/mod.ts";
+
+const gaps = fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { minLength: 2, maxLength: 60 })
+  .filter((values) => new Set(values).size > 1);
+
+Deno.test("separation() does not see a positive scale", () => {
+  fc.assert(fc.property(gaps, fc.double({ min: 0.01, max: 100, noNaN: true }), (values, scale) => {
+    assertAlmostEquals(separation(values.map((x) => x * scale)), separation(values), 1e-6);
+  }));
+});
+
+Deno.test("separation() is the lowest calibrated Bradley-Terry loss over all temperatures", () => {
+  fc.assert(fc.property(gaps, (values) => {
+    const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
+    const spread = Math.sqrt(values.reduce((sum, x) => sum + (x - mean) ** 2, 0) / values.length);
+    if (spread < 1e-6) return;
+    const best = separation(values);
+    for (let power = -6; power <= 6; power += 0.25) {
+      const s = 2 ** power / spread;
+      const loss = values.reduce((sum, x) => sum + Math.log1p(Math.exp(-s * x)), 0) / values.length;
+      assert(best <= loss + 1e-9, `${best} above ${loss} at ${s}`);
+    }
+  }));
+});
+
+Deno.test("separation() of gaps that point the wrong way is ln 2, and none at all is an error", () => {
+  assertEquals(separation([-1, -2, 0.5]), Math.LN2);
+  assertEquals(separation([0, 0]), Math.LN2);
+  assertThrows(() => separation([]), FairlError);
+});
+
+Deno.test("failures are the pairs below tau, and each curriculum ends with all of them", () => {
+  fc.assert(fc.property(gaps, fc.double({ min: 0, max: 2, noNaN: true }), (values, tau) => {
+    const all = Float32Array.from(values);
+    const below = all.map((gap) => gap < tau ? 1 : 0);
+    for (const curriculum of ["all", "violations-first", "ties-first"] as const) {
+      const select = failuresBelow(tau, curriculum);
+      assertEquals([...select(all, 4, 4).member], [...below]);
+      // What a round let in stays in while the gaps are the same.
+      const [early, late] = [select(all, 1, 4), select(all, 2, 4)];
+      early.member.forEach((inside, pair) => assert(!inside || late.member[pair]));
+      const { violations, nearTies } = select(all, 4, 4);
+      assertEquals(violations + nearTies, below.reduce((sum, inside) => sum + inside, 0));
+    }
+  }));
+});
+
+Deno.test("violations come before near ties, or after them when the curriculum is reversed", () => {
+  const values = Float32Array.of(0.3, -2, 0.1, -0.5, 3);
+  assertEquals([...failuresBelow(1, "violations-first")(values, 1, 2).member], [0, 1, 0, 1, 0]);
+  assertEquals([...failuresBelow(1, "ties-first")(values, 1, 2).member], [1, 0, 1, 0, 0]);
+});
+
+Deno.test("standardised training texts have mean 0 and mean square 1", () => {
+  const random = new Random(1);
+  const data = {
+    features: random.normals(40 * 3, 5).map((x, at) => x + at % 3) as Float32Array<ArrayBuffer>,
+    dimension: 3,
+    chosen: Int32Array.from({ length: 20 }, (_, pair) => 2 * pair),
+    rejected: Int32Array.from({ length: 20 }, (_, pair) => 2 * pair + 1),
+  };
+  const pairs = Int32Array.of(0, 3, 4, 9, 11);
+  const { features } = standardised(data, pairs, standardisation(data, pairs));
+  const rows = rowsOf(data, pairs).length;
+  for (let at = 0; at < 3; at++) {
+    let sum = 0;
+    for (let row = 0; row < rows; row++) sum += features[row * 3 + at]!;
+    assertAlmostEquals(sum / rows, 0, 1e-5);
+  }
+  assertAlmostEquals(features.reduce((sum, x) => sum + x * x, 0) / features.length, 1, 1e-5);
+});
+
+Deno.test("a finished stage is kept, a damaged or foreign one is computed again", async () => {
+  const folder = await Deno.makeTempDir();
+  let count = 0;
+  const work = () => Promise.resolve({ count: ++count, weights: Float32Array.of(1, 2.5) });
+  const stages = keptIn(folder, "a");
+  const first = await stages.run("fit", work);
+  assertEquals(await stages.run("fit", work), first);
+  assertEquals(count, 1);
+  await keptIn(folder, "b").run("fit", work);
+  assertEquals(count, 2);
+  for (const { name } of Deno.readDirSync(folder)) {
+    const bytes = Deno.readFileSync(join(folder, name));
+    bytes[bytes.length - 3]! ^= 1;
+    Deno.writeFileSync(join(folder, name), bytes);
+  }
+  assertEquals((await keptIn(folder, "a").run("fit", work)).count, 3);
+  await Deno.remove(folder, { recursive: true });
+});
