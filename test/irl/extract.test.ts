@@ -42,8 +42,8 @@ function quick(objective: typeof OBJECTIVES[number] = "max-entropy"): Extraction
   return {
     ...settings,
     batch: 32,
-    published: { ...settings.published, learningRate: 1e-2, epochs: 6 },
-    tuned: [{ sharpness: 1, learningRate: 1e-2, epochs: 6 }],
+    published: { ...settings.published, learningRate: 1e-2, epochs: 25 },
+    tuned: [{ sharpness: 1, learningRate: 1e-2, epochs: 25 }],
     correction: shorter,
     control: shorter,
     correctionShape: { kind: "mlp", hidden: 8 },
