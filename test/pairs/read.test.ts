@@ -207,9 +207,9 @@ Deno.test("quotes inside an unquoted field are text", async () => {
 });
 
 Deno.test("a CSV record without an end stops within the limit of a line, and reading goes on", async () => {
-  const filler = "x,y\n".repeat(2_200_000);
+  const filler = `x,${"y".repeat(997)}\n`.repeat(9000);
   const [pairs, problems] = await withFile("a.csv", `chosen,rejected\n"open,b\n${filler}`, skim);
-  assertEquals(pairs.length, 2_200_000);
+  assertEquals(pairs.length, 9000);
   assertEquals(problems, ["2 pairs.bad-csv"]);
 });
 
