@@ -28,11 +28,12 @@ export async function* parquetRows(path: string): AsyncGenerator<Row> {
   const byteLength = (await handle.stat()).size;
   const file = {
     byteLength,
-    async slice(start: number, end: number = byteLength): Promise<ArrayBuffer> {
+    // In one go, because columns are asked for at the same time and the file has one position.
+    slice(start: number, end: number = byteLength): ArrayBuffer {
       const bytes = new Uint8Array(end - start);
-      await handle.seek(start, Deno.SeekMode.Start);
+      handle.seekSync(start, Deno.SeekMode.Start);
       for (let at = 0; at < bytes.length;) {
-        const count = await handle.read(bytes.subarray(at));
+        const count = handle.readSync(bytes.subarray(at));
         if (count === null) throw new Error("the file ends too early");
         at += count;
       }

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
-import { FairlError } from "../../src/base/mod.ts";
+import { FairlError, Random } from "../../src/base/mod.ts";
 import {
   type PreferencePair,
   type ReadOptions,
@@ -111,12 +111,17 @@ Deno.test("a gzip file of several members reads whole", async () => {
 for (const codec of ["UNCOMPRESSED", "SNAPPY"] as const) {
   Deno.test(`Parquet (${codec}) streams its row groups in order`, async () => {
     const indices = Array.from({ length: 2500 }, (_, at) => at);
+    // So much, and so little of it alike, that the columns of a group are separate reads.
+    const random = new Random(0);
+    const tails = indices.map(() =>
+      Array.from({ length: 100 }, () => random.integer(1e6)).join("")
+    );
     const buffer = parquetWriteBuffer({
       codec,
       rowGroupSize: 1000,
       columnData: [
-        { name: "chosen", data: indices.map((at) => `good ${at}`), type: "STRING" },
-        { name: "rejected", data: indices.map((at) => `bad ${at}`), type: "STRING" },
+        { name: "chosen", data: indices.map((at) => `good ${at} ${tails[at]}`), type: "STRING" },
+        { name: "rejected", data: indices.map((at) => `bad ${at} ${tails[at]}`), type: "STRING" },
         { name: "chosen_reference", data: indices.map((at) => at / 2), type: "DOUBLE" },
         { name: "ignored", data: indices, type: "INT32" },
       ],
@@ -126,8 +131,8 @@ for (const codec of ["UNCOMPRESSED", "SNAPPY"] as const) {
       pairs,
       indices.map((at) => ({
         prompt: "",
-        chosen: `good ${at}`,
-        rejected: `bad ${at}`,
+        chosen: `good ${at} ${tails[at]}`,
+        rejected: `bad ${at} ${tails[at]}`,
         chosenReference: at / 2,
       })),
     );
