@@ -114,7 +114,7 @@ for (const codec of ["UNCOMPRESSED", "SNAPPY"] as const) {
     // So much, and so little of it alike, that the columns of a group are separate reads.
     const random = new Random(0);
     const tails = indices.map(() =>
-      Array.from({ length: 100 }, () => random.integer(1e6)).join("")
+      Array.from({ length: 600 }, () => random.integer(1e6)).join("")
     );
     const buffer = parquetWriteBuffer({
       codec,
