@@ -1,6 +1,6 @@
 /** `fairl train`: the walk from preference pairs to an artefact. */
 import { z } from "zod";
-import { FairlError, type Progress, sha256 } from "../base/mod.ts";
+import { FairlError, messageOf, type Progress, sha256 } from "../base/mod.ts";
 import { openEncoder } from "../encode/mod.ts";
 import {
   defaultSettings,
@@ -11,24 +11,35 @@ import {
   METHODS,
   OBJECTIVES,
 } from "../irl/mod.ts";
+import { probabilities, quantile, Ranked } from "../metrics/mod.ts";
 import {
   BASELINES,
   loadPairs,
   type PairSet,
   type PairSplit,
-  type PreferencePair,
   splitPairs,
   textsOf,
 } from "../pairs/mod.ts";
+import {
+  againstReferencePlot,
+  figuresTable,
+  gapsPlot,
+  reliabilityPlot,
+  rocPlot,
+  roundsPlot,
+} from "../report/mod.ts";
 import {
   calibrate,
   type Calibration,
   evaluate,
   evaluateHead,
   type Figures,
+  GIVEN_FEATURES,
+  headModel,
   type JudgedTexts,
   judgedTexts,
   type Judgement,
+  saveArtefact,
   trainingThreshold,
 } from "../reward/mod.ts";
 import { Runtime } from "../runtime/mod.ts";
@@ -40,8 +51,9 @@ import {
   interruptible,
   shareFlag,
 } from "./options.ts";
-import { loadReference } from "./reference.ts";
+import { DEFAULT_ENCODER, withScorer } from "./reference.ts";
 import { note, print, terminalProgress } from "./terminal.ts";
+import { versions } from "./versions.ts";
 
 const schema = z.object({
   ...encodingFlags,
@@ -115,18 +127,19 @@ async function walk(context: Walk): Promise<void> {
   const features = await encode(context, set);
   const encoded = performance.now();
 
-  const extraction = await fit(context, set, split, features);
+  const settings = settingsOf(flags);
+  const extraction = await fit(context, set, split, features, settings);
   const fitted = performance.now();
 
   const judged = await judge(context, set, split, features, extraction);
-  const artefact = await save(context, set, split, extraction, judged);
+  await save(context, set, split, features, extraction, settings, judged);
   await Deno.remove(unfinishedFolder(flags.out), { recursive: true }).catch(() => {});
 
   const seconds = (from: number, to: number) => Math.round(to - from) / 1000;
   const summary = {
-    artefact,
+    artefact: flags.out,
     device: runtime.device,
-    encoder: features.encoder,
+    encoder: features.encoder.id,
     objective: flags.objective,
     seed: flags.seed,
     pairs: {
@@ -150,7 +163,7 @@ async function walk(context: Walk): Promise<void> {
       `${summary.seconds.encode} s, trained in ${summary.seconds.train} s, ` +
       `${summary.seconds.total} s in all`,
   );
-  print(`${artefact}: reward.onnx, card.json, README.md, training.jsonl, plots/`);
+  print(`${flags.out}: reward.onnx, card.json, README.md, training.jsonl, plots/`);
 }
 
 /** Tells what was read, and what a reward that understands nothing would reach. */
@@ -168,7 +181,7 @@ function describe(set: PairSet, split: PairSplit, progress: Progress): void {
 /** Features of the set's distinct texts. */
 interface Features {
   /** What made them. */
-  readonly encoder: string;
+  readonly encoder: { readonly name: string; readonly id: string };
   readonly dimension: number;
   /** `[texts, dimension]` */
   readonly rows: Float32Array<ArrayBuffer>;
@@ -180,42 +193,38 @@ async function encode({ flags, progress, signal }: Walk, set: PairSet): Promise<
   const { texts } = textsOf(set.pairs);
   if (set.truth?.features) {
     return {
-      encoder: "features",
+      encoder: { name: GIVEN_FEATURES, id: GIVEN_FEATURES },
       dimension: set.truth.dimension!,
       rows: set.truth.features,
       rowOf: new Map(set.truth.texts.map((text, row) => [text, row])),
     };
   }
-  await using encoder = await openEncoder(flags.encoder ?? DEFAULT_ENCODER, {
+  const name = flags.encoder ?? DEFAULT_ENCODER;
+  await using encoder = await openEncoder(name, {
     device: flags.device,
     cache: cacheFolder(),
   });
   const rows = await encoder.encode(texts, { progress, signal });
   return {
-    encoder: encoder.id,
+    encoder: { name, id: encoder.id },
     dimension: encoder.dimension,
     rows,
     rowOf: new Map(texts.map((text, row) => [text, row])),
   };
 }
 
-const DEFAULT_ENCODER = "use-lite";
-
 async function fit(
   { flags, runtime, progress, signal }: Walk,
   set: PairSet,
   split: PairSplit,
   features: Features,
+  settings: ExtractionSettings,
 ): Promise<Extraction> {
-  const defaults = defaultSettings(flags.objective, flags.seed);
-  const settings: ExtractionSettings = flags.head === "mlp"
-    ? { ...defaults, head: defaults.correctionShape }
-    : defaults;
   const folder = unfinishedFolder(flags.out);
   if (!flags.resume) await Deno.remove(folder, { recursive: true }).catch(() => {});
   const fingerprint = sha256(JSON.stringify({
     pairs: set.contentHash,
-    encoder: features.encoder,
+    encoder: features.encoder.id,
     settings,
     device: runtime.device,
     detail: runtime.detail,
@@ -236,19 +245,32 @@ async function fit(
   );
 }
 
+function settingsOf({ objective, seed, head }: Flags): ExtractionSettings {
+  const defaults = defaultSettings(objective, seed);
+  return head === "mlp" ? { ...defaults, head: defaults.correctionShape } : defaults;
+}
+
 /** Where the finished stages of a run that was stopped wait for `--resume`. */
 function unfinishedFolder(out: string): string {
   return `${out.replace(/[\\/]+$/, "")}.unfinished`;
 }
 
-/** What was measured on the test pairs, and what the plots draw. */
+/** What was measured on the test pairs. */
 interface Judged {
   readonly test: JudgedTexts;
+  readonly rewards: Record<Compared, CalibratedJudgement>;
   readonly figures: Record<Compared, Figures>;
-  readonly rewards: Record<Compared, Judgement>;
   /** Rewards of the training texts under the reward that is kept, in ascending order. */
-  readonly training: Float32Array;
-  readonly reference: NamedReference | undefined;
+  readonly training: Float64Array;
+  readonly reference: Reference | undefined;
+}
+
+type CalibratedJudgement = Judgement & { readonly calibration: Calibration };
+
+/** A reference reward of the test texts. */
+interface Reference {
+  readonly name: string;
+  readonly rewards: Float32Array;
 }
 
 async function judge(
@@ -260,21 +282,21 @@ async function judge(
 ): Promise<Judged> {
   const { flags, runtime } = context;
   const pairsOf = (part: Int32Array) => Array.from(part, (at) => set.pairs[at]!);
-  const [train, validation, test] = [split.train, split.validation, split.test].map((part) =>
-    judgedTexts(pairsOf(part))
-  ) as [JudgedTexts, JudgedTexts, JudgedTexts];
+  const train = judgedTexts(pairsOf(split.train));
+  const validation = judgedTexts(pairsOf(split.validation));
+  const test = judgedTexts(pairsOf(split.test));
 
-  const rewards = {} as Record<Compared, Judgement>;
   const scorers = {} as Record<Compared, (judged: JudgedTexts) => Promise<ArrayLike<number>>>;
   for (const method of METHODS) {
     scorers[method] = ({ texts }) =>
       evaluateHead(runtime, heads[method], featuresOf(features, texts));
   }
   for (const baseline of BASELINES) {
-    if (baseline.name === "casing") continue;
+    if (baseline.name !== "length" && baseline.name !== "words") continue;
     const score = baseline.fit(pairsOf(split.train));
-    scorers[baseline.name as Compared] = ({ texts }) => Promise.resolve(texts.map(score));
+    scorers[baseline.name] = ({ texts }) => Promise.resolve(texts.map(score));
   }
+  const rewards = {} as Record<Compared, CalibratedJudgement>;
   for (const name of COMPARED) {
     rewards[name] = {
       rewards: await scorers[name](test),
@@ -282,13 +304,154 @@ async function judge(
       calibration: calibrate(validation, await scorers[name](validation)),
     };
   }
-  const reference = await openNamedReference(context, set, test);
+  const reference = await referenceOf(context, set, test);
   const figures = evaluate(test, rewards, {
     seed: flags.seed,
     ...(reference ? { reference: reference.rewards } : {}),
   });
-  const training = Float32Array.from(await scorers[flags.method](train)).sort();
-  return { test, figures, rewards, training, reference };
+  const training = Float64Array.from(await scorers[flags.method](train)).sort();
+  return { test, rewards, figures, training, reference };
+}
+
+/**
+ * The reference reward of the test texts. Without `--reference`, the pairs' own columns where there
+ * are any, else `davidson`; then a source that cannot be had is no reason to lose the training.
+ */
+async function referenceOf(
+  { flags, runtime, progress }: Walk,
+  set: PairSet,
+  test: JudgedTexts,
+): Promise<Reference | undefined> {
+  if (flags.reference === "none") return undefined;
+  const hasColumns = set.pairs.some((pair) => pair.chosenReference !== undefined);
+  const name = flags.reference ?? (hasColumns ? "column" : "davidson");
+  const encoder = flags.encoder ?? DEFAULT_ENCODER;
+  try {
+    return await withScorer(
+      name,
+      { runtime, device: flags.device, encoder, pairs: set.pairs },
+      async (scorer) => ({ name: scorer.name, rewards: await scorer.score(test.texts) }),
+    );
+  } catch (error) {
+    if (flags.reference !== undefined || !(error instanceof FairlError)) throw error;
+    progress.log(`no STARC and EPIC, since the reference ${name} is missing: ${messageOf(error)}`);
+    return undefined;
+  }
+}
+
+/** How finely the artefact keeps the distribution of training rewards. */
+const QUANTILES = 1001;
+
+async function save(
+  { flags, runtime }: Walk,
+  set: PairSet,
+  split: PairSplit,
+  features: Features,
+  extraction: Extraction,
+  settings: ExtractionSettings,
+  judged: Judged,
+): Promise<void> {
+  const kept = judged.rewards[flags.method];
+  const { counts } = set;
+  await saveArtefact(flags.out, {
+    model: headModel(extraction.heads[flags.method]),
+    training: extraction.log,
+    plots: await plots(flags, extraction, judged),
+    card: {
+      format: 1,
+      method: flags.method,
+      objective: flags.objective,
+      head: flags.head,
+      box: "black",
+      encoder: { ...features.encoder, dimension: features.dimension },
+      seed: flags.seed,
+      device: { name: runtime.device, detail: runtime.detail, software: runtime.software },
+      versions: versions(),
+      pairs: {
+        source: set.name,
+        contentHash: set.contentHash,
+        read: counts.read,
+        kept: counts.kept,
+        train: split.train.length,
+        validation: split.validation.length,
+        test: split.test.length,
+        duplicates: counts.duplicates,
+        equalTexts: counts.equalTexts,
+        emptyTexts: counts.emptyTexts,
+        conflicts: counts.conflicts,
+        problems: counts.problems,
+      },
+      reference: judged.reference?.name ?? null,
+      metrics: judged.figures,
+      validation: extraction.validation,
+      calibration: kept.calibration,
+      threshold: kept.threshold,
+      quantiles: Array.from(
+        { length: QUANTILES },
+        (_, at) => quantile(judged.training, at / (QUANTILES - 1)),
+      ),
+      settings: JSON.parse(JSON.stringify(settings)),
+      licence: "Apache-2.0",
+      created: new Date().toISOString(),
+    },
+  });
+}
+
+async function plots(
+  flags: Flags,
+  extraction: Extraction,
+  { test, rewards, figures, reference }: Judged,
+): Promise<Record<string, string>> {
+  const shown = [...new Set(["irl", flags.method])] as Compared[];
+  const gaps = (name: Compared) => {
+    const values = rewards[name].rewards;
+    return Float64Array.from(
+      test.chosen,
+      (row, pair) => values[row]! - values[test.rejected[pair]!]!,
+    );
+  };
+  const result: Record<string, string> = {
+    "rounds.svg": await roundsPlot(
+      extraction.log.flatMap((line) =>
+        line.kind === "round" ? [{ ...line, loss: line.losses.at(-1) ?? NaN }] : []
+      ),
+    ),
+    "gaps.svg": await gapsPlot(Object.fromEntries(shown.map((name) => [name, gaps(name)]))),
+  };
+  const rows = [...test.labels.keys()].filter((row) => test.labels[row]! >= 0);
+  const labels = rows.map((row) => test.labels[row]!);
+  if (labels.includes(0) && labels.includes(1)) {
+    const scores = (name: Compared) => rows.map((row) => rewards[name].rewards[row]!);
+    const curve = (name: Compared) => new Ranked(scores(name), labels);
+    result["roc.svg"] = await rocPlot(
+      Object.fromEntries(COMPARED.map((name) => [
+        name,
+        { points: thinned(curve(name).rocCurve()), auc: curve(name).rocAuc() },
+      ])),
+      rows.length,
+    );
+    result["reliability.svg"] = await reliabilityPlot(
+      Object.fromEntries(shown.map((name) => [
+        name,
+        new Ranked(probabilities(rewards[name].calibration.text, scores(name)), labels)
+          .reliability(10),
+      ])),
+    );
+  }
+  const starc = figures[flags.method].starc;
+  if (reference && starc) {
+    result["learned-against-reference.svg"] = await againstReferencePlot(
+      { learned: rewards[flags.method].rewards, reference: reference.rewards },
+      { learned: flags.method, reference: reference.name, starc: starc.value },
+    );
+  }
+  return result;
+}
+
+/** A curve of some hundred points: more only make the file larger. */
+function thinned<T>(points: readonly T[]): T[] {
+  const every = Math.ceil(points.length / 300);
+  return points.filter((_, at) => at % every === 0 || at === points.length - 1);
 }
 
 function featuresOf({ rows, rowOf, dimension }: Features, texts: readonly string[]) {

@@ -1,5 +1,5 @@
 /** Pairs as rows of one feature matrix, centred and scaled for training. */
-import { FairlError } from "../base/mod.ts";
+import { FairlError, type Random } from "../base/mod.ts";
 
 /** Preference pairs over texts that were turned into features. */
 export interface PairFeatures {
@@ -81,6 +81,55 @@ export function standardised(
     dimension,
     chosen: pairs.map((pair) => place.get(data.chosen[pair]!)!),
     rejected: pairs.map((pair) => place.get(data.rejected[pair]!)!),
+  };
+}
+
+/**
+ * Adds comparisons across pairs of the same prompt: the chosen text of one against the rejected text
+ * of another (C). Both come from the same two policies on the same prompt, so the aligned one's text
+ * is as much preferred there; what it adds is the scale between pairs, which a pair alone cannot show.
+ * Pairs without a prompt answer the same empty one.
+ *
+ * @param data The pairs; they stay first and in their order
+ * @param groups Which pairs may be set against each other: prompt, and fold where there are folds
+ * @param times How many comparisons are added for each pair
+ * @returns the same texts with more comparisons; `source` is the pair that a comparison's chosen text
+ * is from
+ */
+export function acrossPairs(
+  data: PairFeatures,
+  groups: Int32Array,
+  times: number,
+  random: Random,
+): PairFeatures & { readonly source: Int32Array } {
+  const { features, dimension } = data;
+  const chosen = [...data.chosen];
+  const rejected = [...data.rejected];
+  const source = [...chosen.keys()];
+  const members = new Map<number, number[]>();
+  groups.forEach((group, pair) => {
+    if (!members.has(group)) members.set(group, []);
+    members.get(group)!.push(pair);
+  });
+  for (let time = 0; time < times; time++) {
+    for (const pairs of members.values()) {
+      if (pairs.length < 2) continue;
+      random.shuffle(pairs);
+      pairs.forEach((pair, at) => {
+        const other = pairs[(at + 1) % pairs.length]!;
+        if (data.chosen[pair] === data.rejected[other]) return;
+        chosen.push(data.chosen[pair]!);
+        rejected.push(data.rejected[other]!);
+        source.push(pair);
+      });
+    }
+  }
+  return {
+    features,
+    dimension,
+    chosen: Int32Array.from(chosen),
+    rejected: Int32Array.from(rejected),
+    source: Int32Array.from(source),
   };
 }
 

@@ -11,6 +11,7 @@ import {
   type RoundLog,
 } from "./correction.ts";
 import {
+  acrossPairs,
   gapsOf,
   type PairFeatures,
   type Standardisation,
@@ -27,6 +28,8 @@ import { type Stages, unkept } from "./stages.ts";
 export interface ExtractionData extends PairFeatures {
   /** Pairs to train on. */
   readonly train: Int32Array;
+  /** The prompt of each pair, any integers; without them, all pairs answer one prompt. */
+  readonly prompts?: Int32Array;
   /** Pairs that choose epochs, settings and mixing weights; no text of theirs is in a training pair. */
   readonly validation: Int32Array;
 }
@@ -115,8 +118,7 @@ export async function extract(
     stages,
     progress,
     ...(signal ? { signal } : {}),
-    train: standardised(data, data.train, form),
-    validation: standardised(data, data.validation, form),
+    ...comparisons(data, settings, form),
     log: [],
   };
   const bases = await fitBases(walk);
@@ -160,9 +162,46 @@ interface Walk {
   readonly stages: Stages;
   readonly progress: Progress;
   readonly signal?: AbortSignal;
+  /** The training pairs. */
+  readonly pairs: PairFeatures;
+  /** The validation pairs. */
+  readonly validationPairs: PairFeatures;
+  /** The training pairs, then comparisons across them. */
   readonly train: PairFeatures;
+  /** The validation pairs, then comparisons across them. */
   readonly validation: PairFeatures;
+  /** Which half of the training data a comparison belongs to. */
+  readonly folds: Uint8Array;
   readonly log: TrainingLine[];
+}
+
+/** What is trained on and what chooses: the pairs, and comparisons across pairs of one prompt. */
+function comparisons(
+  data: ExtractionData,
+  { acrossPairs: times, crossFit, seed }: ExtractionSettings,
+  form: Standardisation,
+): Pick<Walk, "pairs" | "validationPairs" | "train" | "validation" | "folds"> {
+  const pairs = standardised(data, data.train, form);
+  const validationPairs = standardised(data, data.validation, form);
+  const prompts = (part: Int32Array) => part.map((pair) => data.prompts?.[pair] ?? 0);
+  // No comparison may join the two halves: each is to judge pairs of texts that it never saw.
+  const sides = crossFit
+    ? halves(pairs, new Random(seed, "folds"))
+    : new Uint8Array(pairs.chosen.length);
+  const random = new Random(seed, "across pairs");
+  const train = acrossPairs(
+    pairs,
+    prompts(data.train).map((prompt, pair) => 2 * prompt + sides[pair]!),
+    times,
+    random.fork("train"),
+  );
+  return {
+    pairs,
+    validationPairs,
+    train,
+    validation: acrossPairs(validationPairs, prompts(data.validation), times, random.fork("v")),
+    folds: Uint8Array.from(train.source, (pair) => sides[pair]!),
+  };
 }
 
 /** A fitted base path and its rewards. */
@@ -179,7 +218,7 @@ interface Base {
 }
 
 async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
-  const { runtime, settings, train, validation, progress, stages, signal } = walk;
+  const { runtime, settings, train, validation, folds, progress, stages, signal } = walk;
   const { head: shape, objective, batch, weightDecay, seed } = settings;
   const { tuned: grid, crossFit } = settings;
   progress.start("fit base rewards", 1 + grid.length + (crossFit ? 2 : 0), "fits");
@@ -194,10 +233,15 @@ async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
   await using values = await PathValues.open(runtime, validation, shape);
   await using trainValues = await PathValues.open(runtime, train, shape);
   const tools: FitTools = { trainer, values, validation, ...(signal ? { signal } : {}) };
-  const fit = async (name: string, used: BaseSettings, pairs?: Int32Array) => {
+  const fit = async (
+    name: string,
+    used: BaseSettings,
+    { pairs, judges = validation }: { pairs?: Int32Array; judges?: PairFeatures } = {},
+  ) => {
     const result = await stages.run(
       `base ${name}`,
-      () => fitBase(tools, used, new Random(seed, `base ${name}`), pairs),
+      () =>
+        fitBase({ ...tools, validation: judges }, used, new Random(seed, `base ${name}`), pairs),
     );
     progress.update(++done);
     return result;
@@ -217,7 +261,11 @@ async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
     };
   };
 
-  const published = await fit("published", settings.published);
+  // As published, IRL knows the pairs alone.
+  const published = await fit("published", settings.published, {
+    pairs: Int32Array.from(walk.pairs.chosen.keys()),
+    judges: walk.validationPairs,
+  });
   note("irl", published, settings.published);
 
   let best: { fit: BaseFit; used: BaseSettings } | undefined;
@@ -228,12 +276,13 @@ async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
   }
   const tuned = await valued(best!.fit);
 
-  const folds = crossFit ? halves(train, new Random(seed, "folds")) : undefined;
   let unseen = tuned.unseen;
-  if (folds) {
+  if (crossFit) {
     unseen = new Float32Array(unseen.length);
     for (const fold of [0, 1]) {
-      const half = await fit(`half ${fold}`, best!.used, where(folds, (side) => side === fold));
+      const half = await fit(`half ${fold}`, best!.used, {
+        pairs: where(folds, (side) => side === fold),
+      });
       const gaps = gapsOf(train, await trainValues.of(half.weights));
       // Half the pairs give another scale; failures are looked for in the whole model's unit.
       const unit = deviation(gaps) || 1;
@@ -320,16 +369,16 @@ function rewardPath(shape: PathShape, weights: PathWeights, coefficient: number)
 
 /** The head whose unit is the deviation of the training gaps and whose zero is the text threshold. */
 function finished(
-  { train }: Walk,
+  { pairs }: Walk,
   { mean, scale }: Standardisation,
   rewards: Float32Array,
   paths: RewardPath[],
 ): RewardHead {
-  const unit = deviation(gapsOf(train, rewards)) || 1;
+  const unit = deviation(gapsOf(pairs, rewards)) || 1;
   const average = (rows: Int32Array) =>
     rows.reduce((sum, row) => sum + rewards[row]!, 0) / rows.length;
-  const offset = (average(train.chosen) + average(train.rejected)) / 2 / unit;
-  return { dimension: train.dimension, mean, scale, paths, unit, offset };
+  const offset = (average(pairs.chosen) + average(pairs.rejected)) / 2 / unit;
+  return { dimension: pairs.dimension, mean, scale, paths, unit, offset };
 }
 
 /** Assigns each pair to one of two halves so that no text is in both. */

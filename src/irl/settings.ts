@@ -38,6 +38,8 @@ export interface ExtractionSettings {
   readonly control: CorrectionSettings;
   /** Which pairs FA-IRL treats as failures. */
   readonly select: FailureSelector;
+  /** Comparisons across pairs of one prompt that are added for each pair (C); IRL as published has none. */
+  readonly acrossPairs: number;
   /** Finds failures with gaps of half-models that did not train on them (C). */
   readonly crossFit: boolean;
 }
@@ -75,6 +77,7 @@ export function defaultSettings(objective: Objective, seed: number): ExtractionS
     correction,
     control: correction,
     select: failuresBelow(0.6, "all"),
+    acrossPairs: 1,
     crossFit: true,
   };
 }

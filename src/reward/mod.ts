@@ -1,4 +1,6 @@
 /** The reward artefact: its head, its card, scoring, reference rewards, evaluation. */
+export { type Artefact, type ArtefactParts, loadArtefact, saveArtefact } from "./artefact.ts";
+export { type Card, cardSchema } from "./card.ts";
 export {
   calibrate,
   type Calibration,
@@ -13,3 +15,11 @@ export {
   trainingThreshold,
 } from "./evaluate.ts";
 export { evaluateHead, headModel, type RewardHead, type RewardPath } from "./head.ts";
+export { fitLogistic, type LogisticModel } from "./logistic.ts";
+export {
+  columnReference,
+  davidsonReference,
+  lexiconReference,
+  type TextScorer,
+} from "./reference.ts";
+export { GIVEN_FEATURES, type RewardOptions, type Scores, TextReward } from "./score.ts";

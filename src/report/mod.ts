@@ -1,0 +1,10 @@
+/** What people look at: tables and plots. */
+export {
+  againstReferencePlot,
+  gapsPlot,
+  reliabilityPlot,
+  rocPlot,
+  type RoundPoint,
+  roundsPlot,
+} from "./plots.ts";
+export { figuresTable } from "./table.ts";
