@@ -4,7 +4,7 @@
 export type Norm = "l1" | "l2" | "linf";
 
 /**
- * A reward whose canonical form is smaller than this share of the reward itself is constant up to
+ * A reward whose canonical form has no value above this share of the largest reward is constant up to
  * rounding: it has no opinion, and its norm counts as zero (C).
  */
 export const NO_OPINION = 1e-10;
@@ -21,7 +21,7 @@ export function normOf(
     const size = Math.abs(values[i]!);
     if (norm === "l2") result += weight * size * size;
     else if (norm === "l1") result += weight * size;
-    else if (weight > 0 && size > result) result = size;
+    else if (weight > 0) result = Math.max(result, size);
   }
   return norm === "l2" ? Math.sqrt(result) : result;
 }
@@ -38,9 +38,12 @@ export function standardise(
   norm: Norm,
   weights?: ArrayLike<number>,
 ): Float64Array<ArrayBuffer> {
+  const largest = normOf(canonical, "linf", weights);
+  if (largest <= NO_OPINION * normOf(reward, "linf")) return canonical.fill(0);
+  // By the largest first: squares of very small or very large rewards leave the range of a double.
+  for (let i = 0; i < canonical.length; i++) canonical[i]! /= largest;
   const size = normOf(canonical, norm, weights);
-  const factor = size <= NO_OPINION * normOf(reward, norm) ? 0 : 1 / size;
-  for (let i = 0; i < canonical.length; i++) canonical[i]! *= factor;
+  for (let i = 0; i < canonical.length; i++) canonical[i]! /= size;
   return canonical;
 }
 

@@ -146,6 +146,22 @@ Deno.test("lone completions are counted and change nothing", () => {
   );
 });
 
+Deno.test("the size of a reward does not matter, however small or large", () => {
+  for (const factor of [5e-324, 1e-300, 1e-170, 1e170, 1e300]) {
+    for (const norm of norms) {
+      const moved = [0, 1, 0, 1].map((value) => factor * value);
+      assertAlmostEquals(
+        starc([1, 2, 4, 3], moved, { groups: [0, 0, 1, 1], norm }),
+        {
+          l1: 0.5,
+          l2: Math.SQRT1_2,
+        }[norm],
+        1e-12,
+      );
+    }
+  }
+});
+
 Deno.test("a reward that is not a number has no distance", () => {
   assertEquals(starc([1, NaN], [1, 2]), NaN);
 });
