@@ -35,7 +35,7 @@ async function draw(title: string, subtitle: string, option: Option): Promise<st
         subtextStyle: { fontSize: 12, color: "#555555" },
       },
       grid: { left: 70, right: 30, top: 92, bottom: 58 },
-      legend: { top: 58, left: 64, itemWidth: 18, textStyle: { color: INK } },
+      legend: { top: 58, left: 64, itemWidth: 18, itemGap: 24, textStyle: { color: INK } },
       ...option,
     } as never);
     return withStableNames(chart.renderToSVGString());
@@ -61,7 +61,7 @@ function axis(name: string, more: Option = {}): Option {
     nameGap: 34,
     nameTextStyle: { color: INK },
     axisLabel: { color: INK },
-    axisLine: { show: true, lineStyle: { color: INK } },
+    axisLine: { show: true, onZero: false, lineStyle: { color: INK } },
     splitLine: { lineStyle: { color: GRID } },
     ...more,
   };
