@@ -44,9 +44,9 @@ export async function openEncoder(name: string, options: EncoderOptions = {}): P
 
 async function openModel(name: string, options: EncoderOptions): Promise<TextModel> {
   const { device = "auto", threads } = options;
-  if (name === "use-lite") {
+  if (name === "use-lite" || name === "use-lite-int8") {
     const { openUseLite } = await import("./use_lite.ts");
-    return await openUseLite(device, threads);
+    return await openUseLite(name === "use-lite" ? "float32" : "int8", device, threads);
   }
   throw new FairlError("encode.name", `There is no encoder ${name}; use use-lite`);
 }

@@ -1,13 +1,15 @@
 /** Universal Sentence Encoder lite as a text model on any device. */
+import { FairlError } from "../base/mod.ts";
 import { type DeviceRequest, Runtime, type Session, tensor } from "../runtime/mod.ts";
 import type { TextModel } from "./model.ts";
 import { UnigramTokenizer } from "./unigram.ts";
 import { readUseLite } from "./use_lite_files.ts";
 import {
   USE_LITE_DIMENSION,
+  USE_LITE_RANGES,
   USE_LITE_TOKENS,
-  useLiteHead,
   useLiteModel,
+  useLiteNothing,
 } from "./use_lite_graph.ts";
 
 /**
@@ -16,42 +18,50 @@ import {
  * It reads the first 128 tokens of a text, about 90 English words.
  *
  * @throws FairlError `encode.missing` when its npm package can be neither found nor fetched
+ * @throws FairlError `encode.precision` for int8 on WebGPU
  * @throws FairlError `runtime.unavailable` when the device is not there
  */
-export async function openUseLite(device: DeviceRequest, threads?: number): Promise<TextModel> {
+export async function openUseLite(
+  precision: "float32" | "int8",
+  device: DeviceRequest,
+  threads?: number,
+): Promise<TextModel> {
   const files = await readUseLite();
   const runtime = await Runtime.open(device, threads === undefined ? {} : { threads });
   let session: Session;
   try {
-    session = await runtime.session(useLiteModel(files));
+    if (precision === "int8" && runtime.device === "webgpu") {
+      throw new FairlError(
+        "encode.precision",
+        "use-lite-int8 has no integer products on webgpu; take use-lite, or the device native or wasm",
+      );
+    }
+    session = await runtime.session(
+      useLiteModel(files, precision === "int8" ? USE_LITE_RANGES : {}),
+    );
   } catch (error) {
     await runtime[Symbol.asyncDispose]();
     throw error;
   }
   const tokenizer = new UnigramTokenizer(files.vocabulary);
-  const empty = embeddingOfNothing(useLiteHead(files));
+  const empty = useLiteNothing(files);
   return {
-    id: `use-lite@${files.revision}:float32`,
+    id: `use-lite@${files.revision}:${precision}`,
     dimension: USE_LITE_DIMENSION,
     device: runtime.device,
     batchTokens: runtime.software ? 64 : 1024,
     tokenize: (text) => tokenizer.encode(text).slice(0, USE_LITE_TOKENS),
     async embed(ids, tokens) {
       if (tokens === 0) return empty;
-      const feeds = { ids: tensor("int32", [ids.length / tokens, tokens], ids) };
+      // A product with one row takes another path than one with more, and rounds otherwise. With a
+      // twin beside it, a text has the same features alone and among others.
+      const alone = ids.length === tokens;
+      const rows = alone ? Int32Array.from([...ids, ...ids]) : ids;
+      const feeds = { ids: tensor("int32", [rows.length / tokens, tokens], rows) };
       const { embedding } = await session.run(feeds);
-      return (await runtime.read(embedding!)).data as Float32Array;
+      const features = (await runtime.read(embedding!)).data as Float32Array;
+      return alone ? features.subarray(0, USE_LITE_DIMENSION) : features;
     },
     [Symbol.asyncDispose]: () => runtime[Symbol.asyncDispose](),
   };
-}
-
-/**
- * What the published graph gives a text without tokens in a batch: its mean is taken as zero, so
- * that only the last layer's bias is left.
- */
-function embeddingOfNothing({ bias }: { bias: Float32Array }): Float32Array {
-  const squashed = bias.map(Math.tanh);
-  const norm = Math.hypot(...squashed);
-  return squashed.map((value) => value / norm);
 }

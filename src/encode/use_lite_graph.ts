@@ -1,9 +1,13 @@
-/** The transformer of Universal Sentence Encoder lite as an ONNX graph over texts of equal length. */
-import { encodeModel } from "../graph/mod.ts";
-import { type HostTensor, tensor } from "../runtime/mod.ts";
+/** The network of Universal Sentence Encoder lite as an ONNX graph over texts of equal length. */
+import type { Range } from "./quantise.ts";
+import {
+  type Floats,
+  type Linear,
+  type Norm,
+  scaleQueries,
+  TransformerWriter,
+} from "./transformer.ts";
 import type { UseLiteFiles } from "./use_lite_files.ts";
-
-type Floats = Float32Array<ArrayBuffer>;
 
 /** Tokens that the model reads of a text; it cuts off what comes after them. */
 export const USE_LITE_TOKENS = 128;
@@ -14,193 +18,136 @@ const HEADS = 4;
 const EMBEDDING = 256;
 const WIDTH = USE_LITE_DIMENSION;
 const HIDDEN = 1536;
-const MODEL = "KonaTransformer/Encode";
 
-interface Node {
-  readonly op: string;
-  readonly inputs: string[];
-  readonly outputs: string[];
-  readonly attributes?: Record<string, { int: number } | { float: number } | { ints: number[] }>;
-}
+/**
+ * What goes into each linear layer over tokens: the least and the largest value on ParaDetox and
+ * Davidson (tools/use_lite_ranges.ts prints them). A fixed range, unlike one taken from each batch,
+ * leaves a text's features the same whatever stands beside it.
+ */
+export const USE_LITE_RANGES: Readonly<Record<string, Range>> = {
+  "widened": [-2.67, 2.47],
+  "first/qkv": [-2.88, 2.43],
+  "first/output": [-5.26, 4.84],
+  "first/inner": [-3.71, 3.85],
+  "first/outer": [0, 11.2],
+  "second/qkv": [-3.21, 2.5],
+  "second/output": [-4.97, 5.1],
+  "second/inner": [-9.05, 7.84],
+};
 
 /**
  * The model with input `ids` [texts, tokens] int32 and output `embedding` [texts, 512].
  *
- * All texts of a run have the same number of tokens, so there is no padding and no mask. Three
- * things are folded that the published graph computes: the doubled embedding, the query's scale,
- * and the mean over tokens, which is taken before the last linear layer instead of after it. The
- * mean of a linear map is the map of the mean, and a sixth of the arithmetic goes away.
+ * Three things are folded that the published graph computes: the doubled embedding, the query's
+ * scale, and the mean over tokens, which is taken before the last linear layer over tokens instead
+ * of after it. The mean of a linear map is the map of the mean, and a sixth of the arithmetic goes
+ * away.
+ *
+ * @param ranges Layers to be computed in 8 bits: {@linkcode USE_LITE_RANGES} or none
+ * @param watch Values of width given beside the embedding, one row for each token
  */
-export function useLiteModel(files: UseLiteFiles): Uint8Array<ArrayBuffer> {
-  const nodes: Node[] = [];
-  const initializers: Record<string, HostTensor> = {};
+export function useLiteModel(
+  files: UseLiteFiles,
+  ranges: Readonly<Record<string, Range>> = {},
+  watch: Readonly<Record<string, number>> = {},
+): Uint8Array<ArrayBuffer> {
+  const writer = new TransformerWriter(ranges);
+  const weights = useLiteWeights(files);
+  const input = writer.embed(weights.table, weights.positions, EMBEDDING);
 
-  const constant = (name: string, dims: number[], data: Floats) => {
-    initializers[name] = tensor("float32", dims, data);
-    return name;
-  };
-  const integers = (name: string, ...values: number[]) => {
-    initializers[name] = tensor("int64", [values.length], BigInt64Array.from(values, BigInt));
-    return name;
-  };
-  const node = (
-    op: string,
-    inputs: string[],
-    output: string,
-    attributes: NonNullable<Node["attributes"]> = {},
-  ) => {
-    nodes.push({ op, inputs, outputs: [output], attributes });
-    return output;
-  };
-  const dense = (name: string, input: string, weight: Floats, bias: Floats) =>
-    node("Gemm", [
-      input,
-      constant(`${name}/kernel`, [weight.length / bias.length, bias.length], weight),
-      constant(`${name}/bias`, [bias.length], bias),
-    ], name);
-  const normalise = (name: string, input: string, layer: string) => {
-    const part = (which: string) =>
-      files.weight(`${layer}/layer_norm/layer_norm_${which}/ConcatPartitions/concat`);
-    const [scale, bias] = [part("scale"), part("bias")];
-    return node(
-      "LayerNormalization",
-      [
-        input,
-        constant(`${name}/scale`, [scale.length], scale),
-        constant(`${name}/bias`, [bias.length], bias),
-      ],
-      name,
-      { axis: { int: -1 }, epsilon: { float: 1e-6 } },
+  const layer = (name: "first" | "second", state: string, residual: string, width: number) => {
+    const { norm, qkv, joined, innerNorm, inner, outer } = weights[name];
+    const heads = writer.linear(`${name}/qkv`, writer.norm(`${name}/norm`, state, norm), qkv);
+    const mixed = writer.attention(name, heads, HEADS, width);
+    const output = writer.linear(`${name}/output`, mixed, joined);
+    const attended = writer.node("Add", [output, residual], `${name}/attended`);
+    const before = writer.norm(`${name}/inner-norm`, attended, innerNorm);
+    const hidden = writer.node(
+      "Relu",
+      [writer.linear(`${name}/inner`, before, inner)],
+      `${name}/hidden`,
     );
-  };
-
-  const shape = node("Shape", ["ids"], "shape");
-  const rows = (input: string, width: number) =>
-    node("Reshape", [input, integers(`${input}/rows`, -1, width)], `${input}/flat`);
-  const sentences = (input: string, ...tail: number[]) => {
-    const target = node(
-      "Concat",
-      [shape, integers(`${input}/tail`, ...tail)],
-      `${input}/target`,
-      { axis: { int: 0 } },
-    );
-    return node("Reshape", [input, target], `${input}/sentences`);
-  };
-
-  const embed = () => {
-    const table = constant(
-      "table",
-      [files.weight("Embeddings_en").length / EMBEDDING, EMBEDDING],
-      // The published graph adds the embedding to itself plus the timing signal.
-      files.weight("Embeddings_en").map((value) => 2 * value),
-    );
-    const timing = constant("timing", [USE_LITE_TOKENS, EMBEDDING], timingSignal(files));
-    const words = node("Gather", [table, "ids"], "words");
-    const length = node("Slice", [shape, integers("1", 1), integers("2", 2)], "length");
-    const positions = node("Slice", [timing, integers("0", 0), length], "positions");
-    return rows(node("Add", [words, positions], "input"), EMBEDDING);
-  };
-
-  const attention = (name: string, input: string, width: number) => {
-    const layer = `${MODEL}/${name}/TransformerLayer/MultiheadAttention`;
-    const size = width / HEADS;
-    const qkv = dense(
-      `${name}/qkv`,
-      input,
-      scaleQueries(files.weight(`${layer}/qkv_transform_single/kernel/part_0`), width),
-      scaleQueries(
-        files.weight(`${layer}/qkv_transform_single/bias/ConcatPartitions/concat`),
-        width,
-      ),
-    );
-    const heads = node(
-      "Transpose",
-      [sentences(qkv, 3 * HEADS, size)],
-      `${name}/heads`,
-      { perm: { ints: [0, 2, 1, 3] } },
-    );
-    const [query, key, value] = ["query", "key", "value"].map((part) => `${name}/${part}`);
-    nodes.push({
-      op: "Split",
-      inputs: [heads],
-      outputs: [query!, key!, value!],
-      attributes: { axis: { int: 1 }, num_outputs: { int: 3 } },
-    });
-    const turned = node("Transpose", [key!], `${name}/turned`, { perm: { ints: [0, 1, 3, 2] } });
-    const scores = node("MatMul", [query!, turned], `${name}/scores`);
-    const weights = node("Softmax", [scores], `${name}/weights`, { axis: { int: -1 } });
-    const mixed = node("MatMul", [weights, value!], `${name}/mixed`);
-    const joined = node("Transpose", [mixed], `${name}/joined`, { perm: { ints: [0, 2, 1, 3] } });
-    return dense(
-      `${name}/output`,
-      rows(joined, width),
-      files.weight(`${layer}/output_transform_single/kernel/part_0`),
-      files.weight(`${layer}/output_transform_single/bias/ConcatPartitions/concat`),
-    );
-  };
-
-  const feedForward = (name: string, input: string) => {
-    const stack = `${MODEL}/TransformerStack/${name}/TransformerLayer/FFN`;
-    const layer = `${MODEL}/${name}/TransformerLayer/FFN`;
-    const weight = (which: string) => files.weight(`${stack}/${which}/Tensordot/Reshape_1`);
-    const bias = (which: string) => files.weight(`${layer}/${which}/bias/ConcatPartitions/concat`);
-    const before = normalise(`${name}/ffn/norm`, input, `${layer}/layer_prepostprocess`);
-    const inner = dense(`${name}/ffn/inner`, before, weight("conv1"), bias("conv1"));
     return {
-      hidden: node("Relu", [inner], `${name}/ffn/hidden`),
-      project: (hidden: string) =>
-        dense(`${name}/ffn/outer`, hidden, weight("conv2"), bias("conv2")),
+      attended,
+      hidden,
+      outer: (value: string) => writer.linear(`${name}/outer`, value, outer),
     };
   };
-  const layerNorm = (name: string, input: string) =>
-    normalise(`${name}/norm`, input, `${MODEL}/${name}/TransformerLayer/layer_prepostprocess`);
 
-  const input = embed();
-  const widened = dense(
-    "widened",
-    input,
-    files.weight(`${MODEL}/Layer_0/TransformerLayer/dense/kernel/ConcatPartitions/concat`),
-    files.weight(`${MODEL}/Layer_0/TransformerLayer/dense/bias/ConcatPartitions/concat`),
-  );
-  const first = attention("Layer_0", layerNorm("Layer_0", input), EMBEDDING);
-  const afterFirst = node("Add", [first, widened], "Layer_0/attended");
-  const firstFeed = feedForward("Layer_0", afterFirst);
-  const between = node("Add", [firstFeed.project(firstFeed.hidden), afterFirst], "Layer_0/done");
-  const second = attention("Layer_1", layerNorm("Layer_1", between), WIDTH);
-  const afterSecond = node("Add", [second, between], "Layer_1/attended");
-  const secondFeed = feedForward("Layer_1", afterSecond);
-
-  const mean = (value: string, width: number) =>
-    node("ReduceMean", [sentences(value, width), "1"], `${value}/mean`, { keepdims: { int: 0 } });
-  const pooled = node("Add", [
-    secondFeed.project(mean(secondFeed.hidden, HIDDEN)),
-    mean(afterSecond, WIDTH),
+  const first = layer("first", input, writer.linear("widened", input, weights.widened), EMBEDDING);
+  const between = writer.node("Add", [first.outer(first.hidden), first.attended], "between");
+  const second = layer("second", between, between, WIDTH);
+  const pooled = writer.node("Add", [
+    second.outer(writer.mean(second.hidden, HIDDEN)),
+    writer.mean(second.attended, WIDTH),
   ], "pooled");
-  const { weight, bias } = useLiteHead(files);
-  const squashed = node("Tanh", [dense("head", pooled, weight, bias)], "squashed");
-  const norm = node("ReduceL2", [squashed, "1"], "norm", { keepdims: { int: 1 } });
-  node("Div", [squashed, norm], "embedding");
+  const squashed = writer.node("Tanh", [writer.linear("head", pooled, weights.head)], "squashed");
+  writer.unit(squashed, "embedding");
 
-  return encodeModel({
-    name: "universal-sentence-encoder-lite",
-    nodes,
-    initializers,
-    inputs: [{ name: "ids", type: "int32", dims: ["texts", "tokens"] }],
-    outputs: [{ name: "embedding", type: "float32", dims: ["texts", WIDTH] }],
+  const watched = Object.entries(watch).map(([name, width]) => [name, ["rows", width]] as const);
+  return writer.model("universal-sentence-encoder-lite", {
+    embedding: ["texts", WIDTH],
+    ...Object.fromEntries(watched),
   });
 }
 
-/** The last layer: tanh(mean . weight + bias), then unit length. */
-export function useLiteHead(files: UseLiteFiles): { weight: Floats; bias: Floats } {
+/**
+ * What the published graph gives a text without tokens in a batch: its mean is taken as zero, so
+ * that only the bias of the last layer is left.
+ */
+export function useLiteNothing(files: UseLiteFiles): Floats {
+  const squashed = useLiteWeights(files).head.bias.map(Math.tanh);
+  const length = Math.hypot(...squashed);
+  return squashed.map((value) => value / length);
+}
+
+/** The published weights under short names. */
+function useLiteWeights(files: UseLiteFiles) {
+  const concat = (name: string) =>
+    files.weight(`KonaTransformer/Encode/${name}/ConcatPartitions/concat`);
+  const norm = (name: string): Norm => ({
+    scale: concat(`${name}/layer_prepostprocess/layer_norm/layer_norm_scale`),
+    bias: concat(`${name}/layer_prepostprocess/layer_norm/layer_norm_bias`),
+    epsilon: 1e-6,
+  });
+  const layer = (name: string) => {
+    const top = `${name}/TransformerLayer`;
+    const attention = (part: string): Linear => ({
+      kernel: files.weight(`${top}/MultiheadAttention/${part}/kernel/part_0`),
+      bias: concat(`${top}/MultiheadAttention/${part}/bias`),
+    });
+    const feed = (part: string): Linear => ({
+      kernel: files.weight(`TransformerStack/${top}/FFN/${part}/Tensordot/Reshape_1`),
+      bias: concat(`${top}/FFN/${part}/bias`),
+    });
+    return {
+      norm: norm(top),
+      qkv: scaleQueries(attention("qkv_transform_single"), HEADS),
+      joined: attention("output_transform_single"),
+      innerNorm: norm(`${top}/FFN`),
+      inner: feed("conv1"),
+      outer: feed("conv2"),
+    };
+  };
   return {
-    weight: files.weight("hidden_layers/tanh_layer_0/weights"),
-    bias: files.weight("hidden_layers/tanh_layer_0/bias"),
+    // The published graph adds the embedding to itself plus the timing signal.
+    table: files.weight("Embeddings_en").map((value) => 2 * value),
+    positions: timingSignal(files.weight("AddTimingSignal/TimingSignal/ExpandDims_1")),
+    widened: {
+      kernel: concat("Layer_0/TransformerLayer/dense/kernel"),
+      bias: concat("Layer_0/TransformerLayer/dense/bias"),
+    },
+    first: layer("Layer_0"),
+    second: layer("Layer_1"),
+    head: {
+      kernel: files.weight("hidden_layers/tanh_layer_0/weights"),
+      bias: files.weight("hidden_layers/tanh_layer_0/bias"),
+    },
   };
 }
 
-/** Sines, then cosines, of each position at the model's 128 time scales: [128, 256]. */
-function timingSignal(files: UseLiteFiles): Floats {
-  const rates = files.weight("AddTimingSignal/TimingSignal/ExpandDims_1");
+/** Sines, then cosines, of each position at each rate: [128, 256]. */
+function timingSignal(rates: Floats): Floats {
   const signal = new Float32Array(USE_LITE_TOKENS * EMBEDDING);
   for (let position = 0; position < USE_LITE_TOKENS; position++) {
     rates.forEach((rate, index) => {
@@ -211,10 +158,4 @@ function timingSignal(files: UseLiteFiles): Floats {
     });
   }
   return signal;
-}
-
-/** Divides what gives the queries by the root of the head size: the first third of each row. */
-function scaleQueries(weight: Floats, width: number): Floats {
-  const scale = 1 / Math.sqrt(width / HEADS);
-  return weight.map((value, index) => index % (3 * width) < width ? value * scale : value);
 }

