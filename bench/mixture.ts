@@ -1,4 +1,5 @@
-/** METHOD's mixture: the four rewards against the share of informative pairs. `deno task bench mixture` */
+// deno-lint-ignore-file no-console -- a bench prints its table
+/** A mixture of telling and idle pairs: the four rewards against the share of informative pairs. `deno task bench mixture` */
 import { openEncoder } from "../src/encode/mod.ts";
 import {
   defaultSettings,

@@ -6,9 +6,10 @@
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { FairlError } from "./error.ts";
  * const error = new FairlError("pairs.empty", "no pair was left after filtering");
- * console.assert(error.code === "pairs.empty");
+ * assert(error.code === "pairs.empty");
  * ```
  */
 export class FairlError extends Error {

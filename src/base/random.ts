@@ -9,10 +9,11 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Random } from "./random.ts";
  * const a = new Random(0, "split").permutation(5);
  * const b = new Random(0, "split").permutation(5);
- * console.assert(a.join() === b.join());
+ * assert(a.join() === b.join());
  * ```
  */
 export class Random {

@@ -11,24 +11,29 @@ export interface EncoderOptions {
   device?: DeviceRequest;
   /** Threads in one run, all cores by default. */
   threads?: number;
-  /** The folder of the feature cache. Nothing is kept without one. */
+  /** The folder of the feature cache and of downloaded models. Nothing is kept without one. */
   cache?: string;
+  /** A folder with hub models as `owner/name/...`. */
+  mirror?: string;
 }
 
 /**
  * Opens a sentence encoder.
  *
- * @param name `use-lite` (Universal Sentence Encoder lite)
+ * @param name `use-lite` (Universal Sentence Encoder lite), `use-lite-int8` (the same in 8 bits),
+ *   a model of the Hugging Face hub as `owner/name`, or a folder laid out like one, as `./dir`
  * @throws FairlError `encode.name` when there is no such encoder
  * @throws FairlError `encode.missing` when its files can be neither found nor fetched
+ * @throws FairlError `encode.model` when a model's files are not what they should be
  * @throws FairlError `encode.cache` when the cache's file is damaged
  *
  * @example Two texts
  * ```ts
+ * import { assert } from "@std/assert";
  * import { openEncoder } from "./open.ts";
  * await using encoder = await openEncoder("use-lite", { device: "wasm" });
  * const features = await encoder.encode(["Thank you!", "Go away."]);
- * console.assert(features.length === 2 * encoder.dimension);
+ * assert(features.length === 2 * encoder.dimension);
  * ```
  */
 export async function openEncoder(name: string, options: EncoderOptions = {}): Promise<Encoder> {
@@ -48,5 +53,16 @@ async function openModel(name: string, options: EncoderOptions): Promise<TextMod
     const { openUseLite } = await import("./use_lite.ts");
     return await openUseLite(name === "use-lite" ? "float32" : "int8", device, threads);
   }
-  throw new FairlError("encode.name", `There is no encoder ${name}; use use-lite`);
+  const { folderFiles, hubFiles } = await import("./model_files.ts");
+  const { openHubModel } = await import("./hub.ts");
+  if (/^(\.{0,2}[/\\]|[A-Za-z]:)/.test(name)) {
+    return await openHubModel(folderFiles(name), device, threads);
+  }
+  if (/^[\w.-]+\/[\w.-]+$/.test(name)) {
+    return await openHubModel(await hubFiles(name, options), device, threads);
+  }
+  throw new FairlError(
+    "encode.name",
+    `There is no encoder ${name}; use use-lite, use-lite-int8, a hub model as owner/name, or ./folder`,
+  );
 }

@@ -16,9 +16,10 @@ const LARGEST = 64;
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { quantiseColumns } from "./quantise.ts";
  * const { values, scales } = quantiseColumns(Float32Array.of(1, 10, -0.5, 5), 2);
- * console.assert(values.join() === "64,64,-32,32" && scales[1] === Math.fround(10 / 64));
+ * assert(values.join() === "64,64,-32,32" && scales[1] === Math.fround(10 / 64));
  * ```
  */
 export function quantiseColumns(

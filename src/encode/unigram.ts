@@ -19,10 +19,11 @@ const CODE_POINTS = 0x110000;
  *
  * @example A vocabulary of three pieces
  * ```ts
+ * import { assert } from "@std/assert";
  * import { UnigramTokenizer } from "./unigram.ts";
  * const reserved = Array.from({ length: 6 }, () => ["\ufffd", 0] as const);
  * const tokenizer = new UnigramTokenizer([...reserved, ["\u2581a", -1], ["b", -2], ["\u2581ab", -2]]);
- * console.assert(tokenizer.encode("ab a").join() === "8,6");
+ * assert(tokenizer.encode("ab a").join() === "8,6");
  * ```
  */
 export class UnigramTokenizer {

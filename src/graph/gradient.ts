@@ -22,6 +22,7 @@ import { constant, type Node, shapeError, type Value } from "./value.ts";
  *
  * @example d(x²)/dx = 2 x
  * ```ts
+ * import { assert } from "@std/assert";
  * import { gradient } from "./gradient.ts";
  * import { Program } from "./program.ts";
  * import { mul, reduceSum } from "./ops/mod.ts";
@@ -33,7 +34,7 @@ import { constant, type Node, shapeError, type Value } from "./value.ts";
  *   outputs: ({ inputs: { x } }) => ({ slope: gradient(reduceSum(mul(x!, x!)), [x!])[0]! }),
  * });
  * const { slope } = await program.run({ x: tensor("float32", [2], Float32Array.of(3, -1)) });
- * console.assert(slope!.data.join() === "6,-2");
+ * assert(slope!.data.join() === "6,-2");
  * await program.dispose();
  * ```
  */

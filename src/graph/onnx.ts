@@ -54,6 +54,7 @@ export interface ModelOptions {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { encodeModel } from "./onnx.ts";
  * const bytes = encodeModel({
  *   name: "negate",
@@ -62,7 +63,7 @@ export interface ModelOptions {
  *   inputs: [{ name: "x", type: "float32", dims: ["n"] }],
  *   outputs: [{ name: "y", type: "float32", dims: ["n"] }],
  * });
- * console.assert(bytes.length > 0);
+ * assert(bytes.length > 0);
  * ```
  */
 export function encodeModel(graph: OnnxGraph, options: ModelOptions = {}): Uint8Array<ArrayBuffer> {

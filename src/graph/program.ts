@@ -39,6 +39,7 @@ export interface ProgramSpec {
  *
  * @example A linear reward of any number of rows
  * ```ts
+ * import { assert } from "@std/assert";
  * import { matmul, squeeze } from "./ops/mod.ts";
  * import { traceModel } from "./program.ts";
  * import { tensor } from "../runtime/mod.ts";
@@ -50,7 +51,7 @@ export interface ProgramSpec {
  *     reward: squeeze(matmul(features!, weight!), [1]),
  *   }),
  * });
- * console.assert(model.length > 0);
+ * assert(model.length > 0);
  * ```
  */
 export function traceModel(spec: ProgramSpec, options: ModelOptions = {}): Uint8Array<ArrayBuffer> {
@@ -81,6 +82,7 @@ function trace(spec: ProgramSpec): { graph: OnnxGraph; inputs: Record<string, In
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { add, mul } from "./ops/mod.ts";
  * import { Program } from "./program.ts";
  * import { Runtime, tensor } from "../runtime/mod.ts";
@@ -91,7 +93,7 @@ function trace(spec: ProgramSpec): { graph: OnnxGraph; inputs: Record<string, In
  *   outputs: ({ inputs: { x } }) => ({ y: add(mul(x!, 2), 1) }),
  * });
  * const { y } = await program.run({ x: tensor("float32", [2], Float32Array.of(1, 2)) });
- * console.assert(y!.data.join() === "3,5");
+ * assert(y!.data.join() === "3,5");
  * ```
  */
 export class Program implements AsyncDisposable {

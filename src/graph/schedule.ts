@@ -47,9 +47,10 @@ function decaying(
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { linearRate, ratesOf } from "./schedule.ts";
  * const rates = ratesOf(linearRate(1, { steps: 4 }), 0, 4);
- * console.assert(rates.join() === "1,0.75,0.5,0.25");
+ * assert(rates.join() === "1,0.75,0.5,0.25");
  * ```
  */
 export function ratesOf(schedule: Schedule, from: number, steps: number): Float32Array {

@@ -46,6 +46,7 @@ export interface TrainerState {
  *
  * @example A line through four points
  * ```ts
+ * import { assert } from "@std/assert";
  * import { add, matmul, mul, reduceMean, sub } from "./ops/mod.ts";
  * import { sgd } from "./optimizer.ts";
  * import { Trainer } from "./trainer.ts";
@@ -67,7 +68,7 @@ export interface TrainerState {
  * });
  * for (let run = 0; run < 20; run++) await trainer.run({ learningRate: 0.02 });
  * const { slope } = await trainer.parameters();
- * console.assert(Math.abs(slope!.data[0]! - 2) < 1e-3);
+ * assert(Math.abs(slope!.data[0]! - 2) < 1e-3);
  * ```
  */
 export class Trainer implements AsyncDisposable {

@@ -79,6 +79,7 @@ export interface ExtractionTools {
  *
  * @example A reward that likes the first feature
  * ```ts
+ * import { assert } from "@std/assert";
  * import { defaultSettings, extract } from "./mod.ts";
  * import { Random } from "../base/mod.ts";
  * import { Runtime } from "../runtime/mod.ts";
@@ -97,7 +98,7 @@ export interface ExtractionTools {
  *   validation: pairs.subarray(150),
  * }, defaultSettings("max-entropy", 0));
  * const [linear] = heads["irl-tuned"].paths;
- * console.assert(linear?.kind === "linear" && linear.weight[0] === Math.max(...linear.weight));
+ * assert(linear?.kind === "linear" && linear.weight[0] === Math.max(...linear.weight));
  * ```
  */
 export async function extract(

@@ -43,13 +43,14 @@ export type FailureSelector = (
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { failuresBelow } from "./failures.ts";
  * const set = failuresBelow(0.5, "all")(Float32Array.of(-1, 0.2, 2), 1, 4);
- * console.assert(set.violations === 1 && set.nearTies === 1 && set.selected === 2);
+ * assert(set.violations === 1 && set.nearTies === 1 && set.selected === 2);
  * ```
  */
 export function failuresBelow(tau: number, curriculum: Curriculum): FailureSelector {
-  return (gaps, round, rounds) => {
+  return (gaps, round, rounds): FailureSet => {
     const failures: number[] = [];
     let violations = 0;
     gaps.forEach((gap, pair) => {
@@ -72,7 +73,7 @@ export function failuresBelow(tau: number, curriculum: Curriculum): FailureSelec
  * No pair is treated apart: the capacity-matched control, which trains the same correction on all
  * pairs alike (C: METHOD.md).
  */
-export const noSelection: FailureSelector = (gaps) => {
+export const noSelection: FailureSelector = (gaps): FailureSet => {
   let violations = 0;
   for (const gap of gaps) if (gap < 0) violations++;
   return { member: new Uint8Array(gaps.length), violations, nearTies: 0, selected: 0 };

@@ -14,10 +14,11 @@ import { FairlError } from "../base/mod.ts";
  *
  * @example Scale does not matter, order does
  * ```ts
+ * import { assert } from "@std/assert";
  * import { separation } from "./separation.ts";
  * const good = separation([3, 2, 1, -0.5]);
- * console.assert(Math.abs(good - separation([30, 20, 10, -5])) < 1e-9);
- * console.assert(good < separation([3, 2, -1, -2]));
+ * assert(Math.abs(good - separation([30, 20, 10, -5])) < 1e-9);
+ * assert(good < separation([3, 2, -1, -2]));
  * ```
  */
 export function separation(gaps: ArrayLike<number>): number {

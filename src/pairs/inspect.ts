@@ -73,12 +73,13 @@ export function inspectPairs(set: PairSet, options: { readonly seed?: number } =
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { inspectStream } from "./inspect.ts";
  * const path = await Deno.makeTempFile({ suffix: ".csv" });
  * await Deno.writeTextFile(path, "chosen,rejected,label\nfine,bad,T->NT\ngood,poor,\nok,ok,\n");
  * const report = await inspectStream(path);
- * console.assert(report.counts.kept === 2 && report.counts.equalTexts === 1);
- * console.assert(report.kinds["T->NT"] === 1 && report.kinds.unlabelled === 1);
+ * assert(report.counts.kept === 2 && report.counts.equalTexts === 1);
+ * assert(report.kinds["T->NT"] === 1 && report.kinds.unlabelled === 1);
  * await Deno.remove(path);
  * ```
  */

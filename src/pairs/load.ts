@@ -35,9 +35,10 @@ export interface LoadOptions extends ReadOptions, FetchOptions {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { loadPairs } from "./load.ts";
  * const { pairs, truth } = await loadPairs("synthetic", { seed: 1, synthetic: { prompts: 10 } });
- * console.assert(pairs.length === 20 && truth?.texts.length === 40);
+ * assert(pairs.length === 20 && truth?.texts.length === 40);
  * ```
  */
 export async function loadPairs(nameOrPath: string, options: LoadOptions = {}): Promise<PairSet> {

@@ -20,9 +20,10 @@ const CLOSING = /[\s.,!?;:]+$/u;
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { normaliseText } from "./normalise.ts";
- * console.assert(normaliseText("i don 't know , sir ! ! !") === "i don't know, sir");
- * console.assert(normaliseText("I don’t know, sir.") === "i don't know, sir");
+ * assert(normaliseText("i don 't know , sir ! ! !") === "i don't know, sir");
+ * assert(normaliseText("I don’t know, sir.") === "i don't know, sir");
  * ```
  */
 export function normaliseText(text: string): string {

@@ -12,6 +12,7 @@ import { pairOf, type PreferencePair } from "./schema.ts";
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { readPairs } from "./read.ts";
  * const path = await Deno.makeTempFile({ suffix: ".jsonl" });
  * await Deno.writeTextFile(path, '{"prompt":"Hi","base":"Go away","aligned":"Hello"}\n{}\n');
@@ -21,8 +22,8 @@ import { pairOf, type PreferencePair } from "./schema.ts";
  *     onError: "skip",
  *     onProblem: ({ line, code }) => bad.push(`${line} ${code}`),
  *   })
- * ) console.assert(pair.chosen === "Hello" && pair.rejected === "Go away");
- * console.assert(bad.join() === "2 pairs.missing-column");
+ * ) assert(pair.chosen === "Hello" && pair.rejected === "Go away");
+ * assert(bad.join() === "2 pairs.missing-column");
  * await Deno.remove(path);
  * ```
  */

@@ -58,12 +58,13 @@ const EXTENSIONS: Record<string, PairFormat> = {
  *
  * @example Texts to score, from a CSV file with a column "text"
  * ```ts
+ * import { assert } from "@std/assert";
  * import { readRows } from "./rows.ts";
  * const path = await Deno.makeTempFile({ suffix: ".csv" });
  * await Deno.writeTextFile(path, 'text,source\n"one, two",a\nthree,b\n');
  * const texts = [];
  * for await (const row of readRows(path)) texts.push(row.values.text);
- * console.assert(texts.join("|") === "one, two|three");
+ * assert(texts.join("|") === "one, two|three");
  * await Deno.remove(path);
  * ```
  */

@@ -69,13 +69,14 @@ const row = z.object({
  *
  * @example A row with chat messages and an implicit prompt
  * ```ts
+ * import { assert } from "@std/assert";
  * import { pairOf } from "./schema.ts";
  * const question = { role: "user", content: "Is it raining?" };
  * const pair = pairOf({
  *   chosen: [question, { role: "assistant", content: "Yes, take a coat." }],
  *   rejected: [question, { role: "assistant", content: "Look out of the window." }],
  * });
- * console.assert(pair.prompt === "Is it raining?" && pair.chosen === "Yes, take a coat.");
+ * assert(pair.prompt === "Is it raining?" && pair.chosen === "Yes, take a coat.");
  * ```
  */
 export function pairOf(values: Record<string, unknown>): PreferencePair {

@@ -88,13 +88,14 @@ export function closeSet(
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { textsOf } from "./set.ts";
  * const { texts, chosen, rejected } = textsOf([
  *   { prompt: "", chosen: "good", rejected: "bad" },
  *   { prompt: "", chosen: "better", rejected: "good" },
  * ]);
- * console.assert(texts.join() === "good,bad,better");
- * console.assert(chosen.join() === "0,2" && rejected.join() === "1,0");
+ * assert(texts.join() === "good,bad,better");
+ * assert(chosen.join() === "0,2" && rejected.join() === "1,0");
  * ```
  */
 export function textsOf(

@@ -32,6 +32,7 @@ export interface SplitOptions {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { splitPairs } from "./split.ts";
  * const pairs = Array.from({ length: 100 }, (_, at) => ({
  *   prompt: `question ${at >> 1}`,
@@ -39,7 +40,7 @@ export interface SplitOptions {
  *   rejected: `bad answer ${at}`,
  * }));
  * const { train, validation, test } = splitPairs(pairs, { seed: 0 });
- * console.assert([train.length, validation.length, test.length].join() === "70,10,20");
+ * assert([train.length, validation.length, test.length].join() === "70,10,20");
  * ```
  */
 export function splitPairs(pairs: readonly PreferencePair[], options: SplitOptions): PairSplit {

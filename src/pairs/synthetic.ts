@@ -75,14 +75,15 @@ type World = (flipped: boolean) => Question;
  *
  * @example A world of features with a subgroup whose sign is flipped
  * ```ts
+ * import { assert } from "@std/assert";
  * import { syntheticPairs } from "./synthetic.ts";
  * const world = syntheticPairs(
  *   { inputs: "features", dimension: 8, prompts: 50, completions: 2, blindSpot: 0.3 },
  *   0,
  * );
- * console.assert(world.pairs.length === 50);
- * console.assert(world.truth.features?.length === 100 * 8);
- * console.assert(world.pairs.every((pair) => pair.chosenReference! > pair.rejectedReference!));
+ * assert(world.pairs.length === 50);
+ * assert(world.truth.features?.length === 100 * 8);
+ * assert(world.pairs.every((pair) => pair.chosenReference! > pair.rejectedReference!));
  * ```
  */
 export function syntheticPairs(options: SyntheticOptions, seed: number): SyntheticPairSet {

@@ -1,6 +1,83 @@
 /** The card of a reward artefact: what it is, what it was made from, what it measured. */
 import { z } from "zod";
-import { FIGURES } from "./evaluate.ts";
+import { type Figure, FIGURES } from "./evaluate.ts";
+
+/** A figure in a card; limits are null where the bootstrap has none. */
+export interface CardInterval {
+  /** The figure. */
+  readonly value: number;
+  /** Lower limit at 95 %. */
+  readonly low: number | null;
+  /** Upper limit at 95 %. */
+  readonly high: number | null;
+  /** Clusters that were resampled. */
+  readonly n: number;
+}
+
+/** Scale and offset in front of a logistic function. */
+export interface CardScaling {
+  /** Factor of the reward or gap. */
+  readonly a: number;
+  /** Added to it. */
+  readonly b: number;
+}
+
+/** `card.json`, version 1: what an artefact says of itself. Each number of a report stands in it. */
+export interface Card {
+  /** Version of this form. */
+  readonly format: 1;
+  /** Which of the four rewards `reward.onnx` holds. */
+  readonly method: string;
+  /** The pair loss. */
+  readonly objective: string;
+  /** Form of the base path. */
+  readonly head: string;
+  /** `black`: from texts alone. `white`: with both models' log-probabilities. */
+  readonly box: "black" | "white";
+  /** What makes the features that `reward.onnx` takes; `name` opens it again. */
+  readonly encoder: { readonly name: string; readonly id: string; readonly dimension: number };
+  /** Fixes order, initial weights, splits and bootstrap. */
+  readonly seed: number;
+  /** Where it was trained. */
+  readonly device: { readonly name: string; readonly detail: string; readonly software: boolean };
+  /** What it was trained with. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** What it was trained on. */
+  readonly pairs: {
+    readonly source: string;
+    readonly contentHash: string;
+    readonly read: number;
+    readonly kept: number;
+    readonly train: number;
+    readonly validation: number;
+    readonly test: number;
+    readonly duplicates: number;
+    readonly equalTexts: number;
+    readonly emptyTexts: number;
+    readonly conflicts: number;
+    readonly problems: Readonly<Record<string, number>>;
+  };
+  /** The reference reward of the STARC and EPIC figures. */
+  readonly reference: string | null;
+  /** Figures on the test pairs by reward: the four methods, `length` and `words`. */
+  readonly metrics: Readonly<Record<string, Readonly<Record<Figure, CardInterval | null>>>>;
+  /** Separation of the validation pairs by method, in nats: what everything was chosen by. */
+  readonly validation: Readonly<Record<string, number>>;
+  /** Fitted on validation pairs: P(not toxic | reward) and P(chosen | gap). */
+  readonly calibration: { readonly text: CardScaling; readonly pair: CardScaling };
+  /** Above it a text counts as not toxic. */
+  readonly threshold: number;
+  /** Rewards of training texts at even shares, ascending: what quantiles are read from. */
+  readonly quantiles: readonly number[];
+  /** Settings of the extraction. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** SHA-256 of the artefact's other files by their path in it. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Licence of the artefact. */
+  readonly licence: string;
+  /** When it was made (ISO 8601): the only part that two equal runs do not share. */
+  readonly created: string;
+}
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "a SHA-256 in hexadecimal is needed");
 const count = z.number().int().nonnegative();
@@ -10,35 +87,19 @@ const interval = z.strictObject({
   high: z.number().nullable(),
   n: count,
 });
-const figures = z.strictObject(
-  Object.fromEntries(FIGURES.map((figure) => [figure, interval.nullable()])) as Record<
-    typeof FIGURES[number],
-    z.ZodNullable<typeof interval>
-  >,
-);
 const scaling = z.strictObject({ a: z.number(), b: z.number() });
 
-/** `card.json`, version 1. Every number that a report prints about an artefact stands in it. */
-export const cardSchema = z.strictObject({
-  /** Version of this form. */
+/** Checks a {@linkcode Card} that comes from outside, and our own before it is written. */
+export const cardSchema: z.ZodType<Card> = z.strictObject({
   format: z.literal(1),
-  /** Which of the four rewards `reward.onnx` holds. */
   method: z.string(),
-  /** The pair loss. */
   objective: z.string(),
-  /** Form of the base path. */
   head: z.string(),
-  /** `black`: texts alone. `white`: with both models' log-probabilities. */
   box: z.enum(["black", "white"]),
-  /** What makes the features that `reward.onnx` takes; `name` opens it again. */
   encoder: z.strictObject({ name: z.string(), id: z.string(), dimension: count }),
-  /** Order, initial weights, splits, bootstrap. */
   seed: z.number().int(),
-  /** Where it was trained. */
   device: z.strictObject({ name: z.string(), detail: z.string(), software: z.boolean() }),
-  /** What it was trained with. */
   versions: z.record(z.string(), z.string()),
-  /** What it was trained on. */
   pairs: z.strictObject({
     source: z.string(),
     contentHash: sha256,
@@ -53,27 +114,14 @@ export const cardSchema = z.strictObject({
     conflicts: count,
     problems: z.record(z.string(), count),
   }),
-  /** The reference reward of the STARC and EPIC figures. */
   reference: z.string().nullable(),
-  /** Figures on the test pairs by reward: the four methods, `length` and `words`. */
-  metrics: z.record(z.string(), figures),
-  /** Separation of the validation pairs by method, in nats: what everything was chosen by. */
+  metrics: z.record(z.string(), z.record(z.enum(FIGURES), interval.nullable())),
   validation: z.record(z.string(), z.number()),
-  /** Fitted on validation pairs: P(not toxic | r) and P(chosen | gap). */
   calibration: z.strictObject({ text: scaling, pair: scaling }),
-  /** Above it a text counts as not toxic. */
   threshold: z.number(),
-  /** Rewards of training texts at even shares, ascending: what quantiles are read from. */
   quantiles: z.array(z.number()).min(2),
-  /** Settings of the extraction. */
   settings: z.record(z.string(), z.unknown()),
-  /** SHA-256 of the other files of the artefact by their path in it. */
   files: z.record(z.string(), sha256),
-  /** Licence of the artefact. */
   licence: z.string(),
-  /** When it was made (ISO 8601). The only part that two equal runs do not share. */
   created: z.string(),
 });
-
-/** What a reward artefact says of itself. */
-export type Card = z.infer<typeof cardSchema>;

@@ -1,6 +1,6 @@
 /** The reward artefact: its head, its card, scoring, reference rewards, evaluation. */
 export { type Artefact, type ArtefactParts, loadArtefact, saveArtefact } from "./artefact.ts";
-export { type Card, cardSchema } from "./card.ts";
+export { type Card, type CardInterval, type CardScaling } from "./card.ts";
 export {
   calibrate,
   type Calibration,

@@ -39,9 +39,10 @@ export async function listDevices(): Promise<DeviceInfo[]> {
  *
  * @example Asking for the CPU provider in wasm
  * ```ts
+ * import { assert } from "@std/assert";
  * import { chooseDevice } from "./device.ts";
  * const { device } = await chooseDevice("wasm");
- * console.assert(device === "wasm");
+ * assert(device === "wasm");
  * ```
  */
 export async function chooseDevice(

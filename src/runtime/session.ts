@@ -35,6 +35,7 @@ export interface SessionOptions {
  *
  * @example A graph that adds one, written with graph/ and run in wasm
  * ```ts
+ * import { assert } from "@std/assert";
  * import { Runtime } from "./session.ts";
  * import { scalar, tensor } from "./tensor.ts";
  * import { encodeModel } from "../graph/onnx.ts";
@@ -49,7 +50,7 @@ export interface SessionOptions {
  * await using runtime = await Runtime.open("wasm");
  * const session = await runtime.session(model);
  * const { y } = await session.run({ x: tensor("float32", [2], Float32Array.of(1, 2)) });
- * console.assert((await runtime.read(y!)).data.join() === "2,3");
+ * assert((await runtime.read(y!)).data.join() === "2,3");
  * ```
  */
 export class Runtime implements AsyncDisposable {

@@ -59,9 +59,10 @@ export function sizeOf(dims: readonly number[]): number {
  *
  * @example
  * ```ts
+ * import { assert } from "@std/assert";
  * import { tensor } from "./tensor.ts";
  * const weights = tensor("float32", [2, 3], Float32Array.of(1, 2, 3, 4, 5, 6));
- * console.assert(weights.dims.join() === "2,3");
+ * assert(weights.dims.join() === "2,3");
  * ```
  */
 export function tensor<T extends ElementType>(
