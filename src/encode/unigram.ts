@@ -17,12 +17,13 @@ const CODE_POINTS = 0x110000;
  * in TensorFlow.js, including what that one does on ties and on positions no piece ends at, so that
  * the features are the published model's.
  *
- * @example A vocabulary of three pieces
+ * @example A vocabulary of four pieces
  * ```ts
  * import { assert } from "@std/assert";
  * import { UnigramTokenizer } from "./unigram.ts";
  * const reserved = Array.from({ length: 6 }, () => ["\ufffd", 0] as const);
- * const tokenizer = new UnigramTokenizer([...reserved, ["\u2581a", -1], ["b", -2], ["\u2581ab", -2]]);
+ * const pieces = [["\u2581a", -1], ["b", -2], ["\u2581ab", -2], ["\u2581", -5]] as const;
+ * const tokenizer = new UnigramTokenizer([...reserved, ...pieces]);
  * assert(tokenizer.encode("ab a").join() === "8,6");
  * ```
  */
