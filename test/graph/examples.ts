@@ -250,6 +250,13 @@ export const EXAMPLES: readonly Example[] = [
     (x) => ops.slice(x, [2], [9], [1]),
     (x) => rows(x, 4).flatMap((row) => row.slice(2)),
   ),
+  layout(
+    "slice",
+    "from before the start",
+    [3, 2],
+    (x) => ops.slice(x, [-9], [2]),
+    (x) => x.slice(0, 4),
+  ),
   layout("pad", "", [2, 3], (x) => ops.pad(x, [0, 1], [1, 0]), (x) => [
     ...[0, ...x.slice(0, 3)],
     ...[0, ...x.slice(3)],

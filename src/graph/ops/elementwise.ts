@@ -150,7 +150,7 @@ function commutative(operation: Binary): Binary {
 
 /** x kept within [low, high]; the gradient is 0 outside. */
 export function clip(x: Value, low: number, high: number): Value {
-  return call(clipping, [x, constant(low, x.type), constant(high, x.type)], null);
+  return inFloat32(x, (x) => call(clipping, [x, constant(low), constant(high)], null));
 }
 const clipping: Operator<null> = {
   name: "Clip",
@@ -226,6 +226,14 @@ const casting: Operator<ElementType> = {
   onnx: (type) => ({ attributes: { to: { int: typeCode(type) } } }),
   gradient: ({ x: [x], dy }) => [isFloat(x!) && isFloat(dy) ? cast(dy, x!.type) : undefined],
 };
+
+/**
+ * Applies to float16 what WebGPU can only do in float32. Whatever only moves or bounds elements
+ * gives the same elements either way.
+ */
+export function inFloat32(x: Value, apply: (x: Value) => Value): Value {
+  return x.type === "float16" ? cast(apply(cast(x, "float32")), "float16") : apply(x);
+}
 
 /** x, with no gradient flowing back through it. */
 export function stopGradient(x: Value): Value {

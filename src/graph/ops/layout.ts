@@ -11,6 +11,7 @@ import {
   typeError,
   type Value,
 } from "../value.ts";
+import { inFloat32 } from "./elementwise.ts";
 
 /**
  * The elements of x in another shape. One size may be -1: what is left.
@@ -155,8 +156,8 @@ export function slice(
   const to = [...x.dims];
   axes.forEach((given, at) => {
     const axis = axisOf("Slice", x, given);
-    const place = (index: number) =>
-      Math.min(index < 0 ? index + x.dims[axis]! : index, x.dims[axis]!);
+    const size = x.dims[axis]!;
+    const place = (index: number) => Math.min(Math.max(index < 0 ? index + size : index, 0), size);
     from[axis] = place(starts[at]!);
     to[axis] = place(ends[at]!);
   });
@@ -186,7 +187,7 @@ const slicing: Operator<{ readonly from: readonly number[]; readonly to: readonl
 
 /** x with zeros around it. */
 export function pad(x: Value, before: readonly number[], after: readonly number[]): Value {
-  return call(padding, [x], { before, after });
+  return inFloat32(x, (x) => call(padding, [x], { before, after }));
 }
 const padding: Operator<{ readonly before: readonly number[]; readonly after: readonly number[] }> =
   {
@@ -224,9 +225,10 @@ const gathering: Operator<number> = {
     // One row an index, whatever the shape of the indices, and the index beside each element.
     const rows = [...x!.dims.slice(0, axis), sizeOf(indices!.dims), ...x!.dims.slice(axis + 1)];
     const along = rows.map((size, at) => at === axis ? size : 1);
-    const zeros = expand(constant(0, x!.type), x!.dims);
     const places = expand(reshape(indices!, along), rows);
-    return [call(scattering, [zeros, places, reshape(dy, rows)], axis), undefined];
+    const scatter = (dy: Value) =>
+      call(scattering, [expand(constant(0, dy.type), x!.dims), places, dy], axis);
+    return [inFloat32(reshape(dy, rows), scatter), undefined];
   },
 };
 
