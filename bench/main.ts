@@ -1,0 +1,36 @@
+/**
+ * Runs benches by name, each in a process of its own; all of them without a name.
+ *
+ *     deno task bench [name...]
+ */
+
+/** What there is, and what it measures. */
+const BENCHES: Record<string, string> = {
+  step: "A training step of a reward head, against PyTorch",
+  encode: "Texts a second through the encoder",
+  pairs: "A million pairs streamed from a file",
+  mixture: "METHOD's mixture of what alignment fixed and what it did not",
+};
+
+function print(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
+}
+
+async function main(names: readonly string[]): Promise<number> {
+  const unknown = names.find((name) => !(name in BENCHES));
+  if (unknown !== undefined) {
+    print(`There is no bench "${unknown}"; there is: ${Object.keys(BENCHES).join(", ")}`);
+    return 2;
+  }
+  let code = 0;
+  for (const name of names.length ? names : Object.keys(BENCHES)) {
+    print(`\n== ${name}: ${BENCHES[name]}\n`);
+    const bench = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-P=bench", "--quiet", `${import.meta.dirname}/${name}.ts`],
+    }).spawn().status;
+    code ||= bench.code;
+  }
+  return code;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
