@@ -169,7 +169,8 @@ export class Trainer implements AsyncDisposable {
    * @throws FairlError `graph.state` when it belongs to another optimizer
    * @throws FairlError `graph.input` when it belongs to other parameters
    */
-  load(state: TrainerState): Promise<void> {
+  // deno-lint-ignore require-await -- its errors are to come as a rejection
+  async load(state: TrainerState): Promise<void> {
     const { optimizer } = this.#spec;
     if (state.optimizer !== optimizer.name) {
       throw new FairlError(
@@ -184,7 +185,6 @@ export class Trainer implements AsyncDisposable {
     }
     this.#start(state.parameters, state.slots);
     this.#step = state.step;
-    return Promise.resolve();
   }
 
   /**
@@ -193,12 +193,12 @@ export class Trainer implements AsyncDisposable {
    * @param parameters Where to start from; the initial ones by default
    * @throws FairlError `graph.input` when they are not the parameters that were declared
    */
-  reset(parameters?: Readonly<Record<string, HostTensor<"float32">>>): Promise<void> {
+  // deno-lint-ignore require-await -- its errors are to come as a rejection
+  async reset(parameters?: Readonly<Record<string, HostTensor<"float32">>>): Promise<void> {
     const initial = this.#initial();
     if (parameters) checkTensors("parameters", initial, parameters);
     this.#start(parameters ?? initial);
     this.#step = 0;
-    return Promise.resolve();
   }
 
   /** Releases the session and the state. */
