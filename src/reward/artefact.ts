@@ -1,7 +1,7 @@
 /** The artefact on disk: a folder that is there whole or not at all, and refuses changed bytes. */
 import { dirname, join } from "@std/path";
 import { FairlError, messageOf, sha256, writeFolderAtomic } from "../base/mod.ts";
-import { type Card, cardSchema } from "./card.ts";
+import { type Card, cardSchema, MODEL_FILE } from "./card.ts";
 import { modelCard } from "./model_card.ts";
 
 /** What an artefact is made of. */
@@ -27,25 +27,28 @@ export interface Artefact {
 }
 
 const CARD = "card.json";
-const MODEL = "reward.onnx";
 
 /**
  * Writes `reward.onnx`, `card.json`, `README.md` (a Hugging Face model card), `training.jsonl` and
- * `plots/`. The folder is filled beside its place and moved there, so that a kill leaves the old one.
- * Equal parts give equal bytes.
+ * `plots/`. The folder is filled beside its place and moved there, so that a kill while it is filled
+ * leaves the old one. Equal parts give equal bytes.
+ *
+ * @returns the card as it was written, with the hashes
+ * @throws ZodError when the card is not one: a defect of the caller
  */
 export async function saveArtefact(folder: string, parts: ArtefactParts): Promise<Card> {
-  const files: Record<string, Uint8Array> = { [MODEL]: parts.model };
+  const files: Record<string, Uint8Array> = { [MODEL_FILE]: parts.model };
   const bytes = (text: string) => new TextEncoder().encode(text);
   files["training.jsonl"] = bytes(
     parts.training.map((line) => JSON.stringify(line) + "\n").join(""),
   );
   for (const [name, svg] of Object.entries(parts.plots)) files[`plots/${name}`] = bytes(svg);
   files["README.md"] = bytes(modelCard(parts.card, Object.keys(parts.plots)));
-  const card = cardSchema.parse({
-    ...parts.card,
-    files: Object.fromEntries(Object.entries(files).map(([name, data]) => [name, sha256(data)])),
-  });
+  const hashes = Object.fromEntries(
+    Object.entries(files).map(([name, data]) => [name, sha256(data)]),
+  );
+  // By way of JSON, so that what is checked is what a reader gets: JSON turns NaN into null.
+  const card = cardSchema.parse(JSON.parse(JSON.stringify({ ...parts.card, files: hashes })));
   await writeFolderAtomic(folder, async (target) => {
     for (const [name, data] of Object.entries(files)) {
       await Deno.mkdir(dirname(join(target, name)), { recursive: true });
@@ -59,28 +62,31 @@ export async function saveArtefact(folder: string, parts: ArtefactParts): Promis
 /**
  * Reads an artefact and checks every file that its card lists.
  *
- * @throws FairlError `reward.missing` when the folder or a file of it is not there,
- * `reward.card` when the card is none, `reward.changed` when a file is not the one that was saved
+ * @throws FairlError `reward.missing` when the folder or a file of it is not there
+ * @throws FairlError `reward.unreadable` when there is something else in a file's place
+ * @throws FairlError `reward.card` when the card is none, or one of a later version
+ * @throws FairlError `reward.changed` when a file is not the one that was saved
+ *
+ * @example A folder that is none
+ * ```ts
+ * import { assertRejects } from "@std/assert";
+ * import { loadArtefact } from "./artefact.ts";
+ * await assertRejects(() => loadArtefact("no-such-folder"), Error, "is no artefact");
+ * ```
  */
 export async function loadArtefact(folder: string): Promise<Artefact> {
   const card = parseCard(folder, new TextDecoder().decode(await readPart(folder, CARD)));
-  let model: Uint8Array<ArrayBuffer> | undefined;
+  const parts: Record<string, Uint8Array<ArrayBuffer>> = {};
   for (const [name, hash] of Object.entries(card.files)) {
-    // A card comes from outside: its names must not lead out of the folder.
-    if (!/^[\w-]+(\.[\w-]+)*(\/[\w-]+(\.[\w-]+)*)?$/.test(name)) {
-      throw new FairlError("reward.card", `${join(folder, CARD)} lists a file named ${name}`);
-    }
-    const data = await readPart(folder, name);
-    if (sha256(data) !== hash) {
+    parts[name] = await readPart(folder, name);
+    if (sha256(parts[name]) !== hash) {
       throw new FairlError(
         "reward.changed",
         `${join(folder, name)} is not the file that was saved: its SHA-256 differs from the card's`,
       );
     }
-    if (name === MODEL) model = data;
   }
-  if (!model) throw new FairlError("reward.card", `${join(folder, CARD)} does not list ${MODEL}`);
-  return { folder, model, card };
+  return { folder, model: parts[MODEL_FILE]!, card };
 }
 
 async function readPart(folder: string, name: string): Promise<Uint8Array<ArrayBuffer>> {
@@ -95,7 +101,9 @@ async function readPart(folder: string, name: string): Promise<Uint8Array<ArrayB
         { cause: error },
       );
     }
-    throw error;
+    throw new FairlError("reward.unreadable", `${path} cannot be read: ${messageOf(error)}`, {
+      cause: error,
+    });
   }
 }
 

@@ -88,10 +88,18 @@ const interval = z.strictObject({
   n: count,
 });
 const scaling = z.strictObject({ a: z.number(), b: z.number() });
+/** A card comes from outside: its names must not lead out of the folder. */
+const fileName = z.string().regex(
+  /^[\w-]+(\.[\w-]+)*(\/[\w-]+(\.[\w-]+)*)?$/,
+  "a file of the artefact or of a folder in it is needed",
+);
+
+/** The file that holds the reward. */
+export const MODEL_FILE = "reward.onnx";
 
 /** Checks a {@linkcode Card} that comes from outside, and our own before it is written. */
 export const cardSchema: z.ZodType<Card> = z.strictObject({
-  format: z.literal(1),
+  format: z.literal(1, "this fairl reads format 1; a later fairl may have written it"),
   method: z.string(),
   objective: z.string(),
   head: z.string(),
@@ -121,7 +129,8 @@ export const cardSchema: z.ZodType<Card> = z.strictObject({
   threshold: z.number(),
   quantiles: z.array(z.number()).min(2),
   settings: z.record(z.string(), z.unknown()),
-  files: z.record(z.string(), sha256),
+  files: z.record(fileName, sha256)
+    .refine((files) => MODEL_FILE in files, `${MODEL_FILE} is not listed`),
   licence: z.string(),
-  created: z.string(),
+  created: z.iso.datetime(),
 });

