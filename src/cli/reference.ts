@@ -38,6 +38,7 @@ export async function withScorer<T>(
   context: ScorerContext,
   work: (scorer: TextScorer) => Promise<T>,
 ): Promise<T> {
+  await refuseUnknownReward(name);
   if (name === "lexicon") return await work(await lexiconReference());
   if (name === "column") return await work(columnReference(knownRewards(context.pairs)));
   if (name === "davidson") {
@@ -51,12 +52,6 @@ export async function withScorer<T>(
       await davidsonReference(runtime, encoder, { exclude, cache: cacheFolder() }),
     );
   }
-  if (!await Deno.stat(name).then((stat) => stat.isDirectory, () => false)) {
-    throw new FairlError(
-      "cli.reward",
-      `${name} is no reward: name davidson, lexicon, column or the folder of an artefact`,
-    );
-  }
   await using reward = await TextReward.open(name, {
     device: context.device,
     cache: cacheFolder(),
@@ -65,6 +60,20 @@ export async function withScorer<T>(
     name: `artefact ${name} (${reward.card.method})`,
     score: async (texts) => (await reward.score(texts)).reward,
   });
+}
+
+/**
+ * Checks the name of a reward before anything is computed for it.
+ *
+ * @throws FairlError `cli.reward` when there is no such reward
+ */
+export async function refuseUnknownReward(name: string): Promise<void> {
+  if (["davidson", "lexicon", "column"].includes(name)) return;
+  if (await Deno.stat(name).then((stat) => stat.isDirectory, () => false)) return;
+  throw new FairlError(
+    "cli.reward",
+    `${name} is no reward: name davidson, lexicon, column or the folder of an artefact`,
+  );
 }
 
 /** What the reference columns of pairs say of each text; the mean where they differ. */

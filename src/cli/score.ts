@@ -86,6 +86,10 @@ function itemOf(line: string, column: string): Item {
 async function* linesOf(file: string): AsyncGenerator<string> {
   let source: ReadableStream<Uint8Array<ArrayBuffer>>;
   try {
+    // Opening a folder works; only reading from it fails.
+    if (file !== "-" && (await Deno.stat(file)).isDirectory) {
+      throw new FairlError("score.not-found", `${file} is a folder; name a file`);
+    }
     source = file === "-" ? Deno.stdin.readable : (await Deno.open(file)).readable;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {

@@ -51,7 +51,7 @@ import {
   interruptible,
   shareFlag,
 } from "./options.ts";
-import { DEFAULT_ENCODER, withScorer } from "./reference.ts";
+import { DEFAULT_ENCODER, refuseUnknownReward, withScorer } from "./reference.ts";
 import { note, print, terminalProgress } from "./terminal.ts";
 import { versions } from "./versions.ts";
 
@@ -95,6 +95,8 @@ type Compared = typeof COMPARED[number];
 export async function train(values: unknown): Promise<void> {
   const flags = checked(schema, values);
   await refuseForeignFolder(flags.out);
+  const { reference = "none" } = flags;
+  if (reference !== "none") await refuseUnknownReward(reference);
   await interruptible(async (signal) => {
     await using runtime = await Runtime.open(flags.device);
     note(`device: ${runtime.device}, ${runtime.detail} (${runtime.why})`);
