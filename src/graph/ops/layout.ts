@@ -116,13 +116,26 @@ const joining: Operator<number> = {
 };
 
 /**
+ * A WebGPU kernel binds a buffer for what it reads and for each piece it writes, and every adapter
+ * offers at least eight (WebGPU, section 3.6.2). onnxruntime fails beyond the adapter's limit.
+ */
+const MOST_PIECES = 7;
+
+/**
  * Pieces of x along an axis.
  *
  * @param sizes Size of each piece; they add up to the axis
  */
 export function split(x: Value, sizes: readonly number[], axis = 0): readonly Value[] {
-  if (sizes.length === 1 && sizes[0] === x.dims[axis]) return [x];
-  return callAll(splitting, [x], { axis: axisOf("Split", x, axis), sizes });
+  const along = axisOf("Split", x, axis);
+  if (sizes.length === 1 && sizes[0] === x.dims[along]) return [x];
+  if (sizes.length <= MOST_PIECES) return callAll(splitting, [x], { axis: along, sizes });
+  const length = Math.ceil(sizes.length / MOST_PIECES);
+  const groups: (readonly number[])[] = [];
+  for (let at = 0; at < sizes.length; at += length) groups.push(sizes.slice(at, at + length));
+  const total = (group: readonly number[]) => group.reduce((sum, size) => sum + size, 0);
+  const parts = split(x, groups.map(total), along);
+  return groups.flatMap((group, at) => split(parts[at]!, group, along));
 }
 const splitting: Operator<{ readonly axis: number; readonly sizes: readonly number[] }> = {
   name: "Split",
