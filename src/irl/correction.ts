@@ -71,6 +71,8 @@ export interface CorrectionFit {
   readonly weights: PathWeights;
   /** Mixing weight alpha of R = R_base + alpha R_corr. */
   readonly alpha: number;
+  /** How it was trained. */
+  readonly settings: CorrectionSettings;
   /** Epoch over all rounds, from 1; 0 when the base alone was best. */
   readonly epoch: number;
   /** Separation of the validation pairs. */
@@ -149,8 +151,14 @@ async function runRound(
     if (terms.weight[pair]! > 0) order.push(pair);
   });
 
-  let fit = before?.fit ??
-    { weights: initial, alpha: 0, epoch: 0, validation: separation(base.validation), rounds: [] };
+  let fit: CorrectionFit = before?.fit ?? {
+    weights: initial,
+    alpha: 0,
+    settings,
+    epoch: 0,
+    validation: separation(base.validation),
+    rounds: [],
+  };
   const losses: number[] = [];
   const validations: number[] = [];
   for (let epoch = 1; epoch <= settings.epochs && order.length > 0; epoch++) {

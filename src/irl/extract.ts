@@ -45,7 +45,10 @@ export type TrainingLine =
     readonly losses: readonly number[];
     readonly validations: readonly number[];
   }
-  | ({ readonly kind: "round"; readonly method: Method } & RoundLog);
+  | (
+    & { readonly kind: "round"; readonly method: Method; readonly settings: CorrectionSettings }
+    & RoundLog
+  );
 
 /** The rewards that were found. */
 export interface Extraction {
@@ -309,7 +312,8 @@ async function fitCorrections(
 ): Promise<Record<"control" | "fa-irl", Corrected>> {
   const { runtime, settings, train, validation, progress, stages, signal } = walk;
   const { correctionShape: shape, batch, weightDecay, seed } = settings;
-  const rounds = settings.control.rounds + settings.correction.rounds;
+  const rounds = [...settings.control, ...settings.correction]
+    .reduce((sum, used) => sum + used.rounds, 0);
   progress.start("correct failures", rounds, "rounds");
   let done = 0;
 
@@ -330,25 +334,29 @@ async function fitCorrections(
   await using trainValues = await PathValues.open(runtime, train, shape);
   const correct = async (
     method: "control" | "fa-irl",
-    used: CorrectionSettings,
+    candidates: readonly CorrectionSettings[],
     select: FailureSelector,
   ): Promise<Corrected> => {
-    const onRound = (round: RoundLog) => {
-      walk.log.push({ kind: "round", method, ...round });
-      progress.update(
-        ++done,
-        `${method}: ${round.violations} wrong, ${round.nearTies} nearly tied`,
+    const onRound = ({ violations, nearTies }: RoundLog) =>
+      progress.update(++done, `${method}: ${violations} wrong, ${nearTies} nearly tied`);
+    const tools = { trainer, values, trainValues, validation, stages, onRound };
+    let best: CorrectionFit | undefined;
+    for (const [at, used] of candidates.entries()) {
+      const fit = await fitCorrection(
+        { ...tools, ...(signal ? { signal } : {}) },
+        frozen,
+        used,
+        select,
+        // One stream for all: a control differs from FA-IRL in the selection alone.
+        new Random(seed, "correction"),
+        `${method} ${at}`,
       );
-    };
-    const fit = await fitCorrection(
-      { trainer, values, trainValues, validation, stages, onRound, ...(signal ? { signal } : {}) },
-      frozen,
-      used,
-      select,
-      // One stream for both: the control differs from FA-IRL in the selection alone.
-      new Random(seed, "correction"),
-      method,
-    );
+      if (!best || fit.validation < best.validation) best = fit;
+    }
+    const fit = best!;
+    for (const round of fit.rounds) {
+      walk.log.push({ kind: "round", method, settings: fit.settings, ...round });
+    }
     return { fit, train: await trainValues.of(fit.weights) };
   };
   const control = await correct("control", settings.control, noSelection);

@@ -32,10 +32,10 @@ export interface ExtractionSettings {
   readonly tuned: readonly BaseSettings[];
   /** Form of the correction path. */
   readonly correctionShape: PathShape;
-  /** How the correction of FA-IRL is trained. */
-  readonly correction: CorrectionSettings;
-  /** How the control's is. */
-  readonly control: CorrectionSettings;
+  /** Ways to train the correction of FA-IRL; the best on the validation pairs is taken. */
+  readonly correction: readonly CorrectionSettings[];
+  /** The same for the control: as many, so that neither is tuned harder. */
+  readonly control: readonly CorrectionSettings[];
   /** Which pairs FA-IRL treats as failures. */
   readonly select: FailureSelector;
   /** Comparisons across pairs of one prompt that are added for each pair (C); IRL as published has none. */
@@ -53,16 +53,16 @@ export interface ExtractionSettings {
 export function defaultSettings(objective: Objective, seed: number): ExtractionSettings {
   const entropy = objective === "max-entropy";
   const epochs = 30;
-  const correction: CorrectionSettings = {
+  const outside = entropy ? 1 : 2;
+  const common = {
     rounds: 4,
     epochs: 6,
-    learningRate: 1e-4,
-    inside: 8,
-    outside: entropy ? 1 : 2,
+    outside,
     insideWeight: 1,
     outsideWeight: 1,
     refresh: true,
   };
+  const softer = { ...common, inside: 8 };
   return {
     objective,
     seed,
@@ -70,12 +70,21 @@ export function defaultSettings(objective: Objective, seed: number): ExtractionS
     batch: 128,
     weightDecay: 0.01,
     published: { sharpness: 0.1, learningRate: 1e-3, epochs },
-    tuned: [0.3, 1, 3].flatMap((sharpness) =>
-      [1e-4, 3e-4].map((learningRate) => ({ sharpness, learningRate, epochs }))
+    tuned: [0.1, 0.3, 1, 3].flatMap((sharpness) =>
+      [1e-4, 3e-4, 1e-3].map((learningRate) => ({ sharpness, learningRate, epochs }))
     ),
     correctionShape: { kind: "mlp", hidden: 64 },
-    correction,
-    control: correction,
+    correction: [
+      { ...softer, learningRate: 1e-4 },
+      { ...softer, learningRate: 1e-3 },
+      { ...common, learningRate: 1e-3, inside: outside, insideWeight: 3 },
+    ],
+    // The control treats no pair as a failure: `inside` is not used.
+    control: [
+      { ...softer, learningRate: 1e-4 },
+      { ...softer, learningRate: 1e-3 },
+      { ...softer, learningRate: 1e-3, outside: 3 },
+    ],
     select: failuresBelow(0.6, "all"),
     acrossPairs: 1,
     crossFit: true,

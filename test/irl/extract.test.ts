@@ -38,7 +38,7 @@ const linear = (f: Float32Array) => f[0]! - 0.5 * f[1]! + 0.25 * f[2]!;
 /** The default settings, shortened. */
 function quick(objective: typeof OBJECTIVES[number] = "max-entropy"): ExtractionSettings {
   const settings = defaultSettings(objective, 3);
-  const shorter = { ...settings.correction, rounds: 2, epochs: 2 };
+  const shorter = [{ ...settings.correction[0]!, rounds: 2, epochs: 2, learningRate: 1e-3 }];
   return {
     ...settings,
     batch: 32,
@@ -138,7 +138,7 @@ Deno.test("a blind spot that no linear reward can show is repaired by the correc
   const settings = {
     ...quick(),
     correctionShape: { kind: "mlp", hidden: 32 } as const,
-    correction: { ...defaultSettings("max-entropy", 3).correction, learningRate: 3e-3 },
+    correction: defaultSettings("max-entropy", 3).correction.slice(1),
   };
   const { heads } = await extract(runtime, world(4000, flipped), settings);
   const unseen = world(2000, flipped, 1);

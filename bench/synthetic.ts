@@ -1,0 +1,160 @@
+// deno-lint-ignore-file no-console -- a bench prints its table
+/** Worlds with a known reward: STARC to R* beside what the same head reaches when trained on R* itself. */
+import { Random } from "../src/base/mod.ts";
+import {
+  adamW,
+  add,
+  matmul,
+  mul,
+  Program,
+  reduceMean,
+  squeeze,
+  sub,
+  tanh,
+  Trainer,
+  type Value,
+} from "../src/graph/mod.ts";
+import { defaultSettings, extract, METHODS } from "../src/irl/mod.ts";
+import { splitPairs, type SyntheticOptions, syntheticPairs, textsOf } from "../src/pairs/mod.ts";
+import { evaluateHead } from "../src/reward/mod.ts";
+import { type HostTensor, Runtime, tensor } from "../src/runtime/mod.ts";
+import { starc } from "../src/starc/mod.ts";
+
+type Weights = Record<string, HostTensor<"float32">>;
+
+/** The correction's form beside a linear path: what FA-IRL's head can express. */
+function reward(weights: Record<string, Value>, features: Value): Value {
+  const hidden = tanh(add(matmul(features, weights["hidden"]!), weights["bias"]!));
+  const sum = add(matmul(features, weights["weight"]!), matmul(hidden, weights["output"]!));
+  return squeeze(sum, [1]);
+}
+
+/** Least squares on R* itself: the best that the head can do with what the pairs show. */
+async function direct(
+  runtime: Runtime,
+  train: Float32Array<ArrayBuffer>,
+  truth: Float32Array<ArrayBuffer>,
+  test: Float32Array<ArrayBuffer>,
+  dimension: number,
+): Promise<Float32Array> {
+  const random = new Random(0, "direct");
+  const hidden = 64;
+  const rows = truth.length;
+  const matrix = (data: Float32Array<ArrayBuffer>) =>
+    tensor("float32", [data.length / dimension, dimension], data);
+  const parameters: Weights = {
+    weight: tensor("float32", [dimension, 1], new Float32Array(dimension)),
+    hidden: tensor(
+      "float32",
+      [dimension, hidden],
+      random.normals(dimension * hidden, dimension ** -0.5),
+    ),
+    bias: tensor("float32", [hidden], new Float32Array(hidden)),
+    output: tensor("float32", [hidden, 1], new Float32Array(hidden)),
+  };
+  await using trainer = await Trainer.open(runtime, {
+    parameters: Object.fromEntries(
+      Object.entries(parameters).map(([name, value]) => [name, { value }]),
+    ),
+    constants: { features: matrix(train), truth: tensor("float32", [rows], truth) },
+    loss({ parameters, constants }) {
+      const error = sub(reward(parameters, constants["features"]!), constants["truth"]!);
+      return reduceMean(mul(error, error));
+    },
+    optimizer: adamW({ weightDecay: 0.01 }),
+    stepsPerRun: 10,
+  });
+  for (let run = 0; run < 100; run++) await trainer.run({ learningRate: 3e-3 * (1 - run / 100) });
+  const program = await Program.open(runtime, {
+    constants: { features: matrix(test) },
+    inputs: Object.fromEntries(
+      Object.entries(parameters).map(([name, { type, dims }]) => [name, { type, dims: [...dims] }]),
+    ),
+    outputs: ({ constants, inputs }) => ({ reward: reward(inputs, constants["features"]!) }),
+  });
+  const result = await program.run(await trainer.parameters());
+  await program.dispose();
+  return result["reward"]!.data as Float32Array;
+}
+
+const worlds: [string, SyntheticOptions][] = [
+  ["linear", {}],
+  ["non-linear", { reward: "nonlinear" }],
+  ["noisy", { reward: "noisy" }],
+  ["blind spot 20 %", { blindSpot: 0.2 }],
+];
+
+if (import.meta.main) {
+  const [device = "auto"] = Deno.args;
+  await using runtime = await Runtime.open(device as "auto");
+  console.log(`4,000 pairs, 2 a prompt; STARC to R* on held-out texts, mean of seeds 0-2\n`);
+  console.log(
+    `| world | ${METHODS.join(" | ")} | head on R* itself | pairs right: ${METHODS.join(" / ")} |`,
+  );
+  console.log(`|---|${METHODS.map(() => "---").join("|")}|---|---|`);
+  for (const [name, options] of worlds) {
+    const sums = new Float64Array(METHODS.length + 1);
+    const right = new Float64Array(METHODS.length);
+    const seeds = [0, 1, 2];
+    for (const seed of seeds) {
+      const { pairs, truth } = syntheticPairs({ ...options, inputs: "features" }, seed);
+      const { texts, chosen, rejected } = textsOf(pairs);
+      const dimension = truth.dimension!;
+      const rowOf = new Map(truth.texts.map((text, row) => [text, row]));
+      const rows = texts.map((text) => rowOf.get(text)!);
+      const pick = (from: number[]) => {
+        const result = new Float32Array(from.length * dimension);
+        from.forEach((row, at) =>
+          result.set(
+            truth.features!.subarray(row * dimension, (row + 1) * dimension),
+            at * dimension,
+          )
+        );
+        return result;
+      };
+      const split = splitPairs(pairs, { seed });
+      const promptIds = new Map<string, number>();
+      const prompts = Int32Array.from(pairs, ({ prompt }) => {
+        if (!promptIds.has(prompt)) promptIds.set(prompt, promptIds.size);
+        return promptIds.get(prompt)!;
+      });
+      const { heads } = await extract(runtime, {
+        features: pick(rows),
+        dimension,
+        chosen,
+        rejected,
+        prompts,
+        train: split.train,
+        validation: split.validation,
+      }, defaultSettings("max-entropy", seed));
+      const of = (
+        part: Int32Array,
+      ) => [...new Set([...part].flatMap((pair) => [chosen[pair]!, rejected[pair]!]))];
+      const [trainRows, testRows] = [of(split.train), of(split.test)];
+      const real = (at: number[]) => Float32Array.from(at, (row) => truth.reward[rows[row]!]!);
+      const groups = testRows.map((row) => promptIds.size && truth.prompts[rows[row]!]!);
+      const ids = new Map([...new Set(groups)].map((prompt, id) => [prompt, id]));
+      const byPrompt = { groups: groups.map((prompt) => ids.get(prompt)!) };
+      const test = pick(testRows.map((row) => rows[row]!));
+      const place = new Map(testRows.map((row, at) => [row, at]));
+      const judge = (values: Float32Array) => starc(values, real(testRows), byPrompt);
+      for (const [at, method] of METHODS.entries()) {
+        const values = await evaluateHead(runtime, heads[method], test);
+        sums[at]! += judge(values) / seeds.length;
+        let correct = 0;
+        for (const pair of split.test) {
+          const gap = values[place.get(chosen[pair]!)!]! - values[place.get(rejected[pair]!)!]!;
+          if (gap > 0) correct++;
+        }
+        right[at]! += correct / split.test.length / seeds.length;
+      }
+      const trained = pick(trainRows.map((row) => rows[row]!));
+      sums[METHODS.length]! +=
+        judge(await direct(runtime, trained, real(trainRows), test, dimension)) / seeds.length;
+    }
+    const figures = Array.from(sums, (value) => value.toFixed(3)).join(" | ");
+    console.log(
+      `| ${name} | ${figures} | ${Array.from(right, (value) => value.toFixed(3)).join(" / ")} |`,
+    );
+  }
+}
