@@ -21,9 +21,9 @@ const SHAPE = {
   weightDecay: 0.01,
 } as const;
 
-/** Turns of each side, and the steps of a turn: some tenths of a second. */
+/** Turns of each side, and the steps of a turn: about a tenth of a second. */
 const TURNS = 7;
-const STEPS: Record<string, number> = { linear: 960, mlp: 240 };
+const STEPS: Record<string, number> = { linear: 320, mlp: 96 };
 
 /** Time a step may take, as a part of the peer's. */
 const BARS: Record<string, number> = { "linear wasm": 1, "linear native": 0.4, "mlp native": 1 };
@@ -161,6 +161,11 @@ async function main(): Promise<void> {
   await using sides = new AsyncDisposableStack();
   sides.defer(() => Deno.remove(folder, { recursive: true }));
   await writeData(folder);
+  const load = Deno.loadavg()[0]!;
+  print(`${cores()} cores, load ${load.toFixed(1)}`);
+  // PyTorch's threads wait for each other inside each operator: one that has to wait for a core
+  // makes its step tens of times slower, and every ratio too good.
+  if (load > cores()) print("Others use the cores: the ratios flatter fairl, run it again later");
   const peer = await hasTorch()
     ? sides.use(new Side("python3", [`${import.meta.dirname}/peers/step.py`, folder]))
     : undefined;
