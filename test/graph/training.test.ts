@@ -247,6 +247,27 @@ Deno.test("a large parameter, which is packed alone, is trained like the small o
   assertClose([small!.data[0]!], [0.2], "small");
 });
 
+Deno.test("more parameters or steps than a WebGPU kernel binds buffers for are trained alike", async () => {
+  for (const [count, stepsPerRun] of [[40, 2], [2, 40]] as const) {
+    const losses: number[][] = [];
+    for (const device of DEVICES) {
+      await using runtime = await Runtime.open(device);
+      await using trainer = await Trainer.open(runtime, {
+        parameters: Object.fromEntries(
+          Array.from({ length: count }, (_, at) => [`p${at}`, { value: scalar(at + 1) }]),
+        ),
+        loss: ({ parameters }) => Object.values(parameters).map((p) => mul(p, p)).reduce(add),
+        optimizer: adamW(),
+        clipNorm: 1,
+        stepsPerRun,
+      });
+      losses.push(await train(trainer, stepsPerRun, 0.01));
+      assertClose(losses.at(-1)!, losses[0]!, device);
+    }
+    assert(losses[0]!.at(-1)! < losses[0]![0]!);
+  }
+});
+
 Deno.test("the traced model is the same bytes each time", () => {
   assertEquals(traceSteps(specOf("adamW", 3)), traceSteps(specOf("adamW", 3)));
 });
