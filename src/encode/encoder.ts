@@ -29,6 +29,9 @@ export interface Encoder extends AsyncDisposable {
   encode(texts: readonly string[], options?: EncodeOptions): Promise<Float32Array<ArrayBuffer>>;
 }
 
+/** Milliseconds of computing after which the event loop turns once. */
+const TURN = 50;
+
 /** A text that has to be computed: which distinct text it is, and its tokens. */
 interface Pending {
   readonly index: number;
@@ -100,6 +103,7 @@ export class BatchingEncoder implements Encoder {
     const pending = missing.map((index) => ({ index, ids: this.#model.tokenize(texts[index]!) }));
     const pace = new Pace(pending);
     let done = texts.length - missing.length;
+    let turned = performance.now();
     progress.update(done);
     try {
       for (const batch of batches(pending, this.#model.batchTokens)) {
@@ -115,8 +119,11 @@ export class BatchingEncoder implements Encoder {
         });
         done += batch.length;
         progress.update(done, pace.note(batch));
-        // A run in wasm keeps the event loop from turning; signals arrive in between.
-        await new Promise((resume) => setTimeout(resume));
+        // Runs in wasm keep the event loop from turning; signals and timers get their turn here.
+        if (performance.now() - turned > TURN) {
+          await new Promise((resume) => setTimeout(resume));
+          turned = performance.now();
+        }
       }
     } finally {
       this.#cache?.flush();

@@ -29,12 +29,14 @@ export class FeatureCache implements Disposable {
   readonly #database: DatabaseSync;
   readonly #select: StatementSync;
   readonly #insert: StatementSync;
+  readonly #path: string;
   readonly #dimension: number;
   #waiting: { hash: Uint8Array; row: Uint8Array }[] = [];
   #flushed = performance.now();
 
-  private constructor(database: DatabaseSync, dimension: number) {
+  private constructor(database: DatabaseSync, path: string, dimension: number) {
     this.#database = database;
+    this.#path = path;
     this.#dimension = dimension;
     this.#select = database.prepare("SELECT row FROM feature WHERE hash = ?");
     this.#insert = database.prepare("INSERT OR IGNORE INTO feature (hash, row) VALUES (?, ?)");
@@ -58,13 +60,9 @@ export class FeatureCache implements Disposable {
       database.exec(
         "CREATE TABLE IF NOT EXISTS feature (hash BLOB PRIMARY KEY, row BLOB NOT NULL)",
       );
-      return new FeatureCache(database, key.dimension);
+      return new FeatureCache(database, path, key.dimension);
     } catch (error) {
-      throw new FairlError(
-        "encode.cache",
-        `The feature cache ${path} cannot be used (${messageOf(error)}); delete it or name another`,
-        { cause: error },
-      );
+      throw unusable(path, error);
     }
   }
 
@@ -74,16 +72,21 @@ export class FeatureCache implements Disposable {
    * @param texts Distinct texts
    * @param rows Room for their rows [texts, dimension]
    * @returns the indices of texts that have no row yet
+   * @throws FairlError `encode.cache` when the file is damaged
    */
   load(texts: readonly string[], rows: Float32Array<ArrayBuffer>): number[] {
     const bytes = new Uint8Array(rows.buffer);
     const width = 4 * this.#dimension;
     const missing: number[] = [];
-    texts.forEach((text, index) => {
-      const found = this.#select.get(hashOf(text)) as { row: Uint8Array } | undefined;
-      if (found?.row.length === width) bytes.set(found.row, index * width);
-      else missing.push(index);
-    });
+    try {
+      for (const [index, text] of texts.entries()) {
+        const found = this.#select.get(hashOf(text)) as { row: Uint8Array } | undefined;
+        if (found?.row.length === width) bytes.set(found.row, index * width);
+        else missing.push(index);
+      }
+    } catch (error) {
+      throw unusable(this.#path, error);
+    }
     return missing;
   }
 
@@ -95,14 +98,23 @@ export class FeatureCache implements Disposable {
     if (this.#waiting.length >= FLUSH_ROWS || age >= FLUSH_AGE) this.flush();
   }
 
-  /** Writes the rows that wait, all in one transaction. */
+  /**
+   * Writes the rows that wait, all in one transaction.
+   *
+   * @throws FairlError `encode.cache` when the disk is full or the file damaged
+   */
   flush(): void {
     this.#flushed = performance.now();
     if (this.#waiting.length === 0) return;
-    this.#database.exec("BEGIN IMMEDIATE");
-    for (const { hash, row } of this.#waiting) this.#insert.run(hash, row);
-    this.#database.exec("COMMIT");
+    const rows = this.#waiting;
     this.#waiting = [];
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      for (const { hash, row } of rows) this.#insert.run(hash, row);
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      throw unusable(this.#path, error);
+    }
   }
 
   /** Writes what waits and closes the file. */
@@ -110,6 +122,14 @@ export class FeatureCache implements Disposable {
     this.flush();
     this.#database.close();
   }
+}
+
+function unusable(path: string, error: unknown): FairlError {
+  return new FairlError(
+    "encode.cache",
+    `The feature cache ${path} cannot be used (${messageOf(error)}); delete it or name another`,
+    { cause: error },
+  );
 }
 
 function hashOf(text: string): Uint8Array {

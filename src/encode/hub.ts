@@ -56,7 +56,7 @@ export async function openHubModel(
       id: `${files.title}@${sha256(key).slice(0, 16)}:float32`,
       dimension: pooling.modes.length * config.hidden_size,
       device: runtime.device,
-      batchTokens: runtime.software ? 64 : 1024,
+      batchTokens: runtime.software ? 64 : 512,
       tokenize: encode,
       async embed(ids, tokens) {
         const states = await network.states(session, ids, tokens);

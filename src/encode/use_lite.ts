@@ -49,7 +49,7 @@ export async function openUseLite(
     id: `use-lite@${files.revision}:${precision}`,
     dimension: USE_LITE_DIMENSION,
     device: runtime.device,
-    batchTokens: runtime.software ? 64 : 1024,
+    batchTokens: runtime.software ? 64 : 512,
     tokenize: (text) => tokenizer.encode(text).slice(0, USE_LITE_TOKENS),
     async embed(ids, tokens) {
       if (tokens === 0) return empty;
