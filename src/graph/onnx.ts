@@ -13,9 +13,13 @@ export type OnnxAttribute =
 
 /** One operator call. An empty input name leaves an optional input out. */
 export interface OnnxNode {
+  /** Name of the operator. */
   readonly op: string;
+  /** Names of the values it reads. */
   readonly inputs: readonly string[];
+  /** Names of the values it makes. */
   readonly outputs: readonly string[];
+  /** What is fixed about it, by name. */
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
   /** The operator set it belongs to; the standard one by default. */
   readonly domain?: string;
@@ -23,17 +27,25 @@ export interface OnnxNode {
 
 /** A named value that goes in or out of a graph. A text as dimension names one that may vary. */
 export interface OnnxValue {
+  /** Its name. */
   readonly name: string;
+  /** What its elements are. */
   readonly type: ElementType;
+  /** Its shape. */
   readonly dims: readonly (number | string)[];
 }
 
 /** A graph: nodes in an order in which each comes after those it reads. */
 export interface OnnxGraph {
+  /** Its name. */
   readonly name: string;
+  /** What it computes. */
   readonly nodes: readonly OnnxNode[];
+  /** Tensors that lie inside the model, by the names under which nodes read them. */
   readonly initializers: Readonly<Record<string, HostTensor>>;
+  /** What is fed. */
   readonly inputs: readonly OnnxValue[];
+  /** What comes out. */
   readonly outputs: readonly OnnxValue[];
 }
 

@@ -44,12 +44,15 @@ export interface OnnxForm {
 
 /** What a gradient rule is given. */
 export interface GradientCall<A> {
+  /** The inputs. */
   readonly x: readonly Value[];
-  /** The first output and its gradient: all that most operators have. */
+  /** The first output: all that most operators have. */
   readonly y: Value;
+  /** Its gradient. */
   readonly dy: Value;
   /** Gradients of all outputs; undefined where nothing depends on one. */
   readonly dys: readonly (Value | undefined)[];
+  /** What the operator was called with beside its inputs. */
   readonly attributes: A;
 }
 
@@ -61,9 +64,13 @@ export type Source =
 
 /** One call of an operator. */
 export interface Node {
+  /** What is called. */
   readonly operator: Operator;
+  /** What it is called with. */
   readonly inputs: readonly Value[];
+  /** What is fixed while tracing. */
   readonly attributes: unknown;
+  /** What comes out. */
   readonly outputs: readonly Value[];
 }
 
