@@ -17,7 +17,7 @@ import { constant, type Node, shapeError, type Value } from "./value.ts";
  * @param seed Gradient of the output itself; 1 by default
  * @returns one gradient for each of `wrt`, of the same shape; zeros where the output does not
  * depend on it
- * @throws FairlError `graph.shape` when the output is no scalar
+ * @throws FairlError `graph.shape` when the output is no scalar, or a size on the way is named
  * @throws FairlError `graph.gradient` when an operator on the way has no gradient
  *
  * @example d(x²)/dx = 2 x
@@ -83,6 +83,9 @@ function dependents(output: Value, wrt: readonly Value[]): Node[] {
     const through = below && operator.gradient !== undefined;
     if (below && !through && operator.name !== "Identity") {
       throw new FairlError("graph.gradient", `${operator.name} has no gradient`);
+    }
+    if (through && inputs.some(({ dims }) => dims.some((dim) => dim < 0))) {
+      throw shapeError(operator.name, inputs, "a gradient needs sizes that are not named");
     }
     reaches.set(node, through);
     if (through) order.push(node);

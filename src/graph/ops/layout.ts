@@ -23,9 +23,9 @@ export function reshape(x: Value, dims: readonly number[]): Value {
   const rest = sizeOf(x.dims) / sizeOf(given);
   // A named size is negative and stays as it is: ONNX's own -1 finds it again.
   const wanted = dims.map((dim) => dim === -1 ? rest : dim);
-  if (sizeOf(wanted) !== sizeOf(x.dims) || !wanted.every(Number.isInteger)) {
-    throw shapeError("Reshape", [x], `its elements do not fill ${showDims(dims)}`);
-  }
+  const fits = sizeOf(wanted) === sizeOf(x.dims) && wanted.every(Number.isInteger) &&
+    equalDims(namedOf(wanted), namedOf(x.dims));
+  if (!fits) throw shapeError("Reshape", [x], `its elements do not fill ${showDims(dims)}`);
   if (equalDims(wanted, x.dims)) return x;
   const { source } = x;
   // A reshape of a reshape is one reshape.
@@ -37,9 +37,21 @@ export function reshape(x: Value, dims: readonly number[]): Value {
 const reshaping: Operator<readonly number[]> = {
   name: "Reshape",
   shape: ([x], dims) => ({ type: x!.type, dims }),
-  onnx: (dims) => ({ extra: [int64(dims.map((dim) => Math.max(dim, -1)))] }),
+  onnx: (dims, [x]) => {
+    // ONNX keeps a size where it says 0, and works one out where it says -1.
+    const sizes = dims.map((dim, axis) => dim >= 0 ? dim : dim === x!.dims[axis] ? 0 : -1);
+    if (sizes.filter((size) => size === -1).length > 1) {
+      throw shapeError("Reshape", [x!], `two named sizes of ${showDims(dims)} change their place`);
+    }
+    return { extra: [int64(sizes)] };
+  },
   gradient: ({ x: [x], dy }) => [reshape(dy, x!.dims)],
 };
+
+/** The named sizes of a shape, in order of their names. */
+function namedOf(dims: readonly number[]): number[] {
+  return dims.filter((dim) => dim < 0).sort((a, b) => a - b);
+}
 
 /** Takes axes of size 1 away; all of them by default. */
 export function squeeze(x: Value, axes?: readonly number[]): Value {
@@ -72,7 +84,15 @@ const expanding: Operator<readonly number[]> = {
     }
     return { type: x!.type, dims };
   },
-  onnx: (dims) => ({ extra: [int64(dims)] }),
+  onnx: (dims, [x]) => {
+    const sizes = dims.map((dim, axis) => {
+      if (dim >= 0) return dim;
+      // Only what has a named size already has one to be repeated to: 1 keeps it.
+      if (x!.dims[axis - dims.length + x!.rank] === dim) return 1;
+      throw shapeError("Expand", [x!], `axis ${axis} of ${showDims(dims)} is a named size`);
+    });
+    return { extra: [int64(sizes)] };
+  },
   gradient: ({ dy }) => [dy],
 };
 
@@ -107,6 +127,9 @@ const joining: Operator<number> = {
       const fits = other.rank === dims.length &&
         dims.every((dim, at) => at === axis || dim === other.dims[at]);
       if (!fits) throw shapeError("Concat", values, `they differ beside axis ${axis}`);
+      if (dims[axis]! < 0 || other.dims[axis]! < 0) {
+        throw shapeError("Concat", values, `axis ${axis} has a named size`);
+      }
       dims[axis]! += other.dims[axis]!;
     }
     return { type: sameType("Concat", values), dims };
@@ -170,6 +193,7 @@ export function slice(
   axes.forEach((given, at) => {
     const axis = axisOf("Slice", x, given);
     const size = x.dims[axis]!;
+    if (size < 0) throw shapeError("Slice", [x], `axis ${axis} has a named size`);
     const place = (index: number) => Math.min(Math.max(index < 0 ? index + size : index, 0), size);
     from[axis] = place(starts[at]!);
     to[axis] = place(ends[at]!);
@@ -182,7 +206,7 @@ const slicing: Operator<{ readonly from: readonly number[]; readonly to: readonl
   name: "Slice",
   shape: ([x], { from, to }) => {
     const dims = to.map((end, axis) => end - from[axis]!);
-    if (dims.some((dim) => dim <= 0)) {
+    if (dims.some((dim, axis) => dim <= 0 && x!.dims[axis]! > 0)) {
       throw shapeError("Slice", [x!], `nothing lies from ${showDims(from)} to ${showDims(to)}`);
     }
     return { type: x!.type, dims };

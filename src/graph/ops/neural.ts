@@ -63,8 +63,8 @@ export function matmul(a: Value, b: Value): Value {
   if (b.rank === 1) {
     return reshape(matmul(a, reshape(b, [b.dims[0]!, 1])), a.dims.slice(0, -1));
   }
-  if (b.rank === 2) {
-    // One matrix on the right: all rows on the left in a single product.
+  // One matrix on the right: all rows on the left in a single product, if they can be counted.
+  if (b.rank === 2 && (a.rank === 2 || a.dims.filter((dim) => dim < 0).length < 2)) {
     const inner = a.dims.at(-1)!;
     if (inner !== b.dims[0]) throw shapeError("MatMul", [a, b], "the inner sizes differ");
     const rows = a.rank === 2 ? a : reshape(a, [sizeOf(a.dims) / inner, inner]);
