@@ -37,6 +37,7 @@ export interface Operator<A = unknown> {
 
 /** What a node has besides its inputs. */
 export interface OnnxForm {
+  /** Attributes by name. */
   readonly attributes?: Readonly<Record<string, OnnxAttribute>>;
   /** Constant inputs that come after the others: shapes, axes. */
   readonly extra?: readonly HostTensor[];
