@@ -164,9 +164,9 @@ function packageCaches(): string[] {
     Deno.permissions.querySync({ name: "env", variable: name }).state === "granted"
       ? Deno.env.get(name)
       : undefined;
+  if (get("DENO_DIR")) return [join(get("DENO_DIR")!, "npm")];
   const home = get("HOME");
   const roots = [
-    get("DENO_DIR"),
     get("XDG_CACHE_HOME") && join(get("XDG_CACHE_HOME")!, "deno"),
     home &&
     (Deno.build.os === "darwin" ? join(home, "Library/Caches/deno") : join(home, ".cache/deno")),

@@ -7,9 +7,12 @@ export type { Ort };
 /** The part of onnxruntime's interface that its three packages share. */
 export type OrtModule = Pick<typeof Ort, "InferenceSession" | "Tensor" | "env">;
 
-/** The package of the native CPU provider: 113 MB to fetch, so only on request. */
+/**
+ * The package of the native CPU provider: 113 MB to fetch, so only on request. Deno fetches whatever
+ * deno.json's lock file names at each start, so this package is named here and not there.
+ */
 export const NATIVE_PACKAGE = "onnxruntime-node";
-/** Its version, the one that deno.json pins. */
+/** Its version. */
 export const NATIVE_VERSION = "1.30.0";
 
 /**
@@ -19,7 +22,7 @@ export const NATIVE_VERSION = "1.30.0";
  */
 const PACKAGES: Record<Device, string> = {
   webgpu: "onnxruntime-web/webgpu",
-  native: NATIVE_PACKAGE,
+  native: `npm:${NATIVE_PACKAGE}@${NATIVE_VERSION}`,
   wasm: "onnxruntime-web",
 };
 

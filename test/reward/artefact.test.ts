@@ -188,7 +188,7 @@ Deno.test("an artefact without a file of its own, or without a card, is refused"
 });
 
 Deno.test("plain onnxruntime-node runs reward.onnx to the same rewards", async () => {
-  const { InferenceSession, Tensor } = await import("onnxruntime-node");
+  const { InferenceSession, Tensor } = await import("npm:onnxruntime-node@1.30.0");
   await withArtefact(async (folder) => {
     const session = await InferenceSession.create(join(folder, "reward.onnx"));
     assertEquals([...session.inputNames], ["features"]);
