@@ -159,7 +159,7 @@ async function walk(context: Walk): Promise<void> {
     },
   };
   if (flags.json) return print(JSON.stringify(summary));
-  print(figuresTable(judged.figures));
+  print(figuresTable(judged.figures, { plain: !Deno.stdout.isTerminal() }));
   print(
     `${flags.method} with ${flags.objective} on ${runtime.device}: encoded in ` +
       `${summary.seconds.encode} s, trained in ${summary.seconds.train} s, ` +

@@ -7,4 +7,4 @@ export {
   type RoundPoint,
   roundsPlot,
 } from "./plots.ts";
-export { figuresTable } from "./table.ts";
+export { figuresTable, type TableOptions } from "./table.ts";

@@ -1,73 +1,16 @@
-/** The artefact's plots, as SVG by ECharts on the server side: no browser, the same bytes each time. */
-import { histogram, type ReliabilityBin, type RocPoint } from "../metrics/mod.ts";
-
-/** What ECharts takes; its own type is far larger than what is used here. */
-type Option = Record<string, unknown>;
-
-const WIDTH = 760;
-const HEIGHT = 440;
-/** Colours that stay apart for colour-blind readers (Okabe and Ito). */
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
-const INK = "#222222";
-const GRID = "#dddddd";
-
-async function draw(title: string, subtitle: string, option: Option): Promise<string> {
-  const echarts = await import("echarts");
-  const chart = echarts.init(null as never, null, {
-    renderer: "svg",
-    ssr: true,
-    width: WIDTH,
-    height: HEIGHT,
-  });
-  try {
-    chart.setOption({
-      animation: false,
-      // A ground of its own, so that it reads the same on a light and a dark page.
-      backgroundColor: "#ffffff",
-      color: COLOURS,
-      textStyle: { color: INK, fontFamily: "sans-serif" },
-      title: {
-        text: title,
-        subtext: subtitle,
-        left: 16,
-        top: 10,
-        textStyle: { fontSize: 16, color: INK },
-        subtextStyle: { fontSize: 12, color: "#555555" },
-      },
-      grid: { left: 70, right: 30, top: 92, bottom: 58 },
-      legend: { top: 58, left: 64, itemWidth: 18, itemGap: 24, textStyle: { color: INK } },
-      ...option,
-    } as never);
-    return withStableNames(chart.renderToSVGString());
-  } finally {
-    chart.dispose();
-  }
-}
-
-/** ECharts numbers its ids over the life of the process; a file should not depend on that. */
-function withStableNames(svg: string): string {
-  const names = new Map<string, string>();
-  return svg.replaceAll(/zr\d+-[\w-]*/g, (name) => {
-    if (!names.has(name)) names.set(name, `e${names.size}`);
-    return names.get(name)!;
-  });
-}
-
-function axis(name: string, more: Option = {}): Option {
-  return {
-    type: "value",
-    name,
-    nameLocation: "middle",
-    nameGap: 34,
-    nameTextStyle: { color: INK },
-    axisLabel: { color: INK },
-    axisLine: { show: true, onZero: false, lineStyle: { color: INK } },
-    splitLine: { lineStyle: { color: GRID } },
-    ...more,
-  };
-}
-
-const vertical = (name: string, more: Option = {}) => axis(name, { nameGap: 46, ...more });
+/** The artefact's plots, each an SVG document. */
+import { histogram, quantile, type ReliabilityBin, type RocPoint } from "../metrics/mod.ts";
+import {
+  axis,
+  diagonal,
+  draw,
+  INK,
+  legend,
+  SQUARE,
+  styleOf,
+  verticalAxis,
+  verticalLine,
+} from "./chart.ts";
 
 /** What a round of correction looked like. */
 export interface RoundPoint {
@@ -83,73 +26,97 @@ export interface RoundPoint {
   readonly nearTies: number;
 }
 
-/** Loss of each round, and the failures that it began with. */
+/**
+ * Loss of each round by method, and the failures that FA-IRL's rounds began with.
+ *
+ * @param rounds In order, of one or more methods
+ */
 export function roundsPlot(rounds: readonly RoundPoint[]): Promise<string> {
   const methods = [...new Set(rounds.map(({ method }) => method))];
   const of = (method: string) => rounds.filter((round) => round.method === method);
-  const kept = of("fa-irl").length > 0 ? of("fa-irl") : rounds;
-  const labels = kept.map(({ round }) => String(round));
-  const first = { gridIndex: 0, xAxisIndex: 0, yAxisIndex: 0 };
-  return draw("Correction, round by round", "training pairs; failures are found anew each round", {
-    grid: [
-      { left: 70, width: 290, top: 92, bottom: 58 },
-      { left: 440, width: 290, top: 92, bottom: 58 },
-    ],
-    xAxis: [0, 1].map((gridIndex) => ({
-      ...axis("round"),
-      type: "category",
-      data: labels,
-      gridIndex,
-    })),
-    yAxis: [
-      vertical("loss", { gridIndex: 0, scale: true }),
-      vertical("pairs", { gridIndex: 1 }),
-    ],
-    series: [
-      ...methods.map((method) => ({
-        name: `loss, ${method}`,
-        type: "line",
-        data: of(method).map(({ loss }) => loss),
-        ...first,
-      })),
-      ...(["violations", "nearTies"] as const).map((kind) => ({
-        name: kind === "violations" ? "ranked wrong" : "nearly tied",
-        type: "bar",
-        stack: "failures",
-        data: kept.map((round) => round[kind]),
-        xAxisIndex: 1,
-        yAxisIndex: 1,
-      })),
-    ],
-  });
+  const counted = methods.includes("fa-irl") ? "fa-irl" : methods[0]!;
+  const kinds = { violations: "ranked wrong", nearTies: "nearly tied" } as const;
+  const losses = methods.map((method) => `loss, ${method}`);
+  return draw(
+    "Correction, round by round",
+    `training pairs; right: the failures that each round of ${counted} began with`,
+    {
+      color: ["#e69f00", "#f5d491"],
+      legend: [
+        legend({ data: losses }),
+        legend({ data: Object.values(kinds), left: 434, itemHeight: 10, itemWidth: 12 }),
+      ],
+      grid: [
+        { left: 70, width: 290, top: 92, bottom: 58 },
+        { left: 440, width: 290, top: 92, bottom: 58 },
+      ],
+      xAxis: [0, 1].map((gridIndex) =>
+        axis("round", {
+          type: "category",
+          data: of(counted).map(({ round }) => String(round)),
+          gridIndex,
+        })
+      ),
+      yAxis: [
+        verticalAxis("mean loss of the last epoch", { gridIndex: 0 }),
+        verticalAxis("training pairs", { gridIndex: 1, minInterval: 1 }),
+      ],
+      series: [
+        ...(Object.keys(kinds) as (keyof typeof kinds)[]).map((kind) => ({
+          name: kinds[kind],
+          type: "bar",
+          stack: "failures",
+          barWidth: "50%",
+          data: of(counted).map((round) => round[kind]),
+          xAxisIndex: 1,
+          yAxisIndex: 1,
+        })),
+        ...methods.map((method, at) => ({
+          name: losses[at],
+          type: "line",
+          symbolSize: 7,
+          data: of(method).map(({ loss }) => loss),
+          ...styleOf(method),
+        })),
+      ],
+    },
+  );
 }
 
-/** Histograms of the gaps of test pairs under several rewards, over the same bins. */
+/**
+ * Histograms of the gaps of test pairs under several rewards, over the same bins.
+ *
+ * @param gaps R(chosen) - R(rejected) of each pair by reward, in deviations of the training gaps
+ */
 export function gapsPlot(gaps: Readonly<Record<string, ArrayLike<number>>>): Promise<string> {
-  const all = Object.values(gaps).flatMap((values) => Array.from(values)).sort((a, b) => a - b);
+  const all = Float64Array.from(Object.values(gaps).flatMap((values) => Array.from(values))).sort();
   // A handful of extreme gaps must not squeeze the rest into one bin.
-  const low = all[Math.floor(all.length * 0.002)]!;
-  const high = all[Math.ceil(all.length * 0.998) - 1]!;
-  const bins = 60;
-  const inside = (value: number) => Math.min(high, Math.max(low, value));
+  const low = Math.floor(2 * quantile(all, 0.002)) / 2;
+  const high = Math.max(low + 1, Math.ceil(2 * quantile(all, 0.998)) / 2);
   const count = Object.values(gaps)[0]!.length;
   return draw(
     "Gaps of held-out pairs",
-    `R(chosen) - R(rejected) in deviations of the training gaps; ${count} pairs; below 0 is wrong`,
+    `${count} pairs; below 0 is ranked wrong; the first and last bin hold what lies beyond`,
     {
-      xAxis: axis("gap", { min: low, max: high, axisLabel: { color: INK, formatter: twoDigits } }),
-      yAxis: vertical("pairs"),
+      xAxis: axis("R(chosen) - R(rejected), in deviations of the training gaps", {
+        min: low,
+        max: high,
+        splitNumber: 8,
+      }),
+      yAxis: verticalAxis("pairs"),
       series: [
         ...Object.entries(gaps).map(([name, values]) => {
-          const { edges, counts } = histogram(Array.from(values, inside), { bins, low, high });
-          const points = Array.from(counts, (n, bin) => [(edges[bin]! + edges[bin + 1]!) / 2, n]);
+          const { edges, counts } = histogram(values, { bins: BINS, low, high });
+          const wrong = Array.from(values).filter((gap) => gap < 0).length / count;
           return {
-            name,
+            name: `${name}: ${(100 * wrong).toFixed(1)} % wrong`,
             type: "line",
-            step: "middle",
+            step: "end",
             symbol: "none",
             areaStyle: { opacity: 0.15 },
-            data: points,
+            // Each count stands at its bin's left edge and holds to the next one's.
+            data: [...counts, counts.at(-1)!].map((n, bin) => [edges[bin]!, n]),
+            ...styleOf(name),
           };
         }),
         verticalLine(0),
@@ -158,85 +125,84 @@ export function gapsPlot(gaps: Readonly<Record<string, ArrayLike<number>>>): Pro
   );
 }
 
-const twoDigits = (value: number) => String(Math.round(value * 100) / 100);
+const BINS = 60;
 
-function verticalLine(at: number): Option {
-  return {
-    type: "line",
-    data: [],
-    markLine: {
-      silent: true,
-      symbol: "none",
-      label: { show: false },
-      lineStyle: { color: INK, type: "dashed" },
-      data: [{ xAxis: at }],
-    },
-  };
-}
+/** Both axes of the square plots. */
+const SHARE = { min: 0, max: 1, interval: 0.2 };
 
-function diagonal(from: number, to: number): Option {
-  return {
-    type: "line",
-    symbol: "none",
-    lineStyle: { color: "#888888", type: "dashed" },
-    itemStyle: { color: "#888888" },
-    data: [[from, from], [to, to]],
-    silent: true,
-  };
-}
-
-const unit = { min: 0, max: 1 };
-
-/** ROC curves with their areas. */
+/**
+ * ROC curves with their areas.
+ *
+ * @param curves By reward; a positive text is one that is not toxic
+ * @param texts How many texts they are over
+ */
 export function rocPlot(
   curves: Readonly<Record<string, { readonly points: readonly RocPoint[]; readonly auc: number }>>,
   texts: number,
 ): Promise<string> {
   return draw("ROC: telling texts that are not toxic from toxic ones", `${texts} held-out texts`, {
-    xAxis: axis("false positive rate", unit),
-    yAxis: vertical("true positive rate", unit),
+    // The space under the curves is free.
+    legend: legend({ orient: "vertical", left: undefined, top: undefined, right: 44, bottom: 76 }),
+    grid: { left: 70, right: 30, top: 72, bottom: 58 },
+    xAxis: axis("false positive rate: toxic texts taken for not toxic", SHARE),
+    yAxis: verticalAxis("true positive rate", SHARE),
     series: [
       ...Object.entries(curves).map(([name, { points, auc }]) => ({
         name: `${name} ${auc.toFixed(3)}`,
         type: "line",
         symbol: "none",
         data: points.map(({ falsePositiveRate, truePositiveRate }) => [
-          falsePositiveRate,
-          truePositiveRate,
+          rounded(falsePositiveRate),
+          rounded(truePositiveRate),
         ]),
+        ...styleOf(name),
       })),
-      diagonal(0, 1),
+      diagonal(),
     ],
-  });
+  }, SQUARE);
 }
 
-/** Observed against predicted shares of texts that are not toxic. */
+/**
+ * Observed against predicted shares of texts that are not toxic.
+ *
+ * @param curves Bins of held-out texts by reward
+ */
 export function reliabilityPlot(
   curves: Readonly<Record<string, readonly ReliabilityBin[]>>,
 ): Promise<string> {
+  const texts = Object.values(curves)[0]!.reduce((sum, { count }) => sum + count, 0);
   return draw(
     "Reliability of the calibrated probability",
-    "bins of equally many held-out texts; on the line, a stated 80 % is right 80 % of the time",
+    `${texts} held-out texts in bins of equal size; dotted: shares are as predicted`,
     {
-      xAxis: axis("predicted share that is not toxic", unit),
-      yAxis: vertical("observed share", unit),
+      legend: legend({ orient: "vertical", left: 84, top: 82 }),
+      grid: { left: 70, right: 30, top: 72, bottom: 58 },
+      xAxis: axis("predicted share that is not toxic", SHARE),
+      yAxis: verticalAxis("observed share", SHARE),
       series: [
         ...Object.entries(curves).map(([name, bins]) => ({
           name,
           type: "line",
-          symbolSize: 7,
+          symbolSize: 8,
           data: bins.map(({ predicted, observed }) => [predicted, observed]),
+          ...styleOf(name),
         })),
-        diagonal(0, 1),
+        diagonal(),
       ],
     },
+    SQUARE,
   );
 }
 
 /** At most this many points are drawn: more only make the file larger. */
-const POINTS = 2500;
+const POINTS = 1000;
 
-/** Learned against reference reward of texts. */
+/**
+ * Learned against reference reward of texts.
+ *
+ * @param points Both rewards of each text; a reference of NaN leaves it out
+ * @param names What the axes are called, and the distance between the two
+ */
 export function againstReferencePlot(
   points: { readonly learned: ArrayLike<number>; readonly reference: ArrayLike<number> },
   names: { readonly learned: string; readonly reference: string; readonly starc: number },
@@ -250,20 +216,21 @@ export function againstReferencePlot(
       `STARC ${names.starc.toFixed(3)} (0 the same, 0.71 unrelated, 1 opposite)`,
     {
       legend: { show: false },
+      grid: { left: 70, right: 30, top: 72, bottom: 58 },
       xAxis: axis(`reference: ${names.reference}`, { scale: true }),
-      yAxis: vertical(`learned: ${names.learned}`, { scale: true }),
+      yAxis: verticalAxis(`learned: ${names.learned}`, { scale: true }),
       series: [{
         type: "scatter",
-        symbolSize: 4,
-        itemStyle: { opacity: 0.4 },
-        data: rows.filter((_, at) => at % every === 0).map((
-          row,
-        ) => [round(points.reference[row]!), round(points.learned[row]!)]),
+        symbolSize: 5,
+        itemStyle: { color: INK, opacity: 0.25 },
+        data: rows.filter((_, at) => at % every === 0)
+          .map((row) => [rounded(points.reference[row]!), rounded(points.learned[row]!)]),
       }],
     },
   );
 }
 
-function round(value: number): number {
-  return Math.round(value * 1000) / 1000;
+/** More digits than a pixel has only make the file larger. */
+function rounded(value: number): number {
+  return Math.round(value * 10000) / 10000;
 }
