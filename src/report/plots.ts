@@ -94,6 +94,8 @@ export function gapsPlot(gaps: Readonly<Record<string, ArrayLike<number>>>): Pro
   const low = Math.floor(2 * quantile(all, 0.002)) / 2;
   const high = Math.max(low + 1, Math.ceil(2 * quantile(all, 0.998)) / 2);
   const count = Object.values(gaps)[0]!.length;
+  // Few pairs in narrow bins would show noise.
+  const bins = Math.max(10, Math.min(60, Math.round(Math.sqrt(count))));
   return draw(
     "Gaps of held-out pairs",
     `${count} pairs; below 0 is ranked wrong; the first and last bin hold what lies beyond`,
@@ -106,7 +108,7 @@ export function gapsPlot(gaps: Readonly<Record<string, ArrayLike<number>>>): Pro
       yAxis: verticalAxis("pairs"),
       series: [
         ...Object.entries(gaps).map(([name, values]) => {
-          const { edges, counts } = histogram(values, { bins: BINS, low, high });
+          const { edges, counts } = histogram(values, { bins, low, high });
           const wrong = Array.from(values).filter((gap) => gap < 0).length / count;
           return {
             name: `${name}: ${(100 * wrong).toFixed(1)} % wrong`,
@@ -124,8 +126,6 @@ export function gapsPlot(gaps: Readonly<Record<string, ArrayLike<number>>>): Pro
     },
   );
 }
-
-const BINS = 60;
 
 /** Both axes of the square plots. */
 const SHARE = { min: 0, max: 1, interval: 0.2 };

@@ -94,6 +94,9 @@ const fileName = z.string().regex(
   "a file of the artefact or of a folder in it is needed",
 );
 
+/** The encoder's name of an artefact that was trained on features that came with the pairs. */
+export const GIVEN_FEATURES = "features";
+
 /** The file that holds the reward. */
 export const MODEL_FILE = "reward.onnx";
 

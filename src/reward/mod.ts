@@ -1,6 +1,6 @@
 /** The reward artefact: its head, its card, scoring, reference rewards, evaluation. */
 export { type Artefact, type ArtefactParts, loadArtefact, saveArtefact } from "./artefact.ts";
-export { type Card, type CardInterval, type CardScaling } from "./card.ts";
+export { type Card, type CardInterval, type CardScaling, GIVEN_FEATURES } from "./card.ts";
 export {
   calibrate,
   type Calibration,
@@ -22,4 +22,4 @@ export {
   lexiconReference,
   type TextScorer,
 } from "./reference.ts";
-export { GIVEN_FEATURES, type RewardOptions, type Scores, TextReward } from "./score.ts";
+export { type RewardOptions, type Scores, TextReward } from "./score.ts";

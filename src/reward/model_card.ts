@@ -1,5 +1,5 @@
 /** The artefact's README.md: a model card in the form that Hugging Face reads. */
-import type { Card, CardInterval } from "./card.ts";
+import { type Card, type CardInterval, GIVEN_FEATURES } from "./card.ts";
 import { type Figure, FIGURES } from "./evaluate.ts";
 
 /** What each figure is called, and what Hugging Face calls it where it knows it. */
@@ -165,13 +165,14 @@ ${
 }
 
 function using({ encoder }: Omit<Card, "files">): string {
-  return `## Using it
-
-\`\`\`sh
+  const scoring = encoder.name === GIVEN_FEATURES ? "From" : `\`\`\`sh
 echo "have a nice day" | deno task score FOLDER
 \`\`\`
 
-or from any language with plain onnxruntime; in Python, in this folder:
+or from`;
+  return `## Using it
+
+${scoring} any language with plain onnxruntime; in Python, in this folder:
 
 \`\`\`python
 import json, numpy, onnxruntime
@@ -186,18 +187,19 @@ print(reward.tolist(), probability.tolist())
 \`\`\``;
 }
 
-function limits({ pairs }: Omit<Card, "files">): string {
+function limits({ encoder, pairs }: Omit<Card, "files">): string {
+  const ofTexts = encoder.name === GIVEN_FEATURES ? "" : `
+- It repeats what its pairs and its encoder are biased towards. Words that name a group of people can
+  lower a reward without any insult.
+- The texts that it was trained on, and those that one scores with it, may be offensive.`;
   return `## Limits
 
 - It is what one method made of one set of pairs on one encoder. Other rewards explain the same
   preferences as well; the rows above show how much the method alone changes.
 - Texts unlike those of ${pairs.source} get a number too. It says little there.
-- It repeats what its pairs and its encoder are biased towards. Words that name a group of people can
-  lower a reward without any insult.
 - It is made to study what a language model was trained to want. Do not let a single text's reward
   decide anything about a person, and do not train a model against it without watching for texts
-  that please the reward and nobody else.
-- The texts that it was trained on, and those that one scores with it, may be offensive.`;
+  that please the reward and nobody else.${ofTexts}`;
 }
 
 function cell(interval: CardInterval | null): string {

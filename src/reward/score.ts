@@ -4,7 +4,7 @@ import { type EncodeOptions, type Encoder, openEncoder } from "../encode/mod.ts"
 import { probabilities, quantileOf } from "../metrics/mod.ts";
 import { type DeviceRequest, Runtime, type Session, tensor } from "../runtime/mod.ts";
 import { loadArtefact } from "./artefact.ts";
-import type { Card } from "./card.ts";
+import { type Card, GIVEN_FEATURES } from "./card.ts";
 
 /** Scores of texts, one entry for each. */
 export interface Scores {
@@ -109,6 +109,3 @@ export class TextReward implements AsyncDisposable {
     await this.#open.disposeAsync();
   }
 }
-
-/** The encoder's name of an artefact that was trained on features that came with the pairs. */
-export const GIVEN_FEATURES = "features";

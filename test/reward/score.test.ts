@@ -94,6 +94,20 @@ Deno.test("the model card's table has a row for each reward, empty where a figur
   });
 });
 
+Deno.test("the model card tells how to score texts, and says of texts what to expect, where it takes texts", async () => {
+  await inFolder(async (folder) => {
+    const { card, ...parts } = exampleParts();
+    for (const name of ["use-lite", GIVEN_FEATURES]) {
+      const encoder = { ...card.encoder, name };
+      await saveArtefact(folder, { ...parts, card: { ...card, encoder } });
+      const text = await Deno.readTextFile(join(folder, "README.md"));
+      for (const words of ["deno task score", "may be offensive"]) {
+        assertEquals(text.includes(words), name !== GIVEN_FEATURES, words);
+      }
+    }
+  });
+});
+
 async function python(program: string, cwd: string): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command("python3", {
     args: ["-c", program],
