@@ -26,7 +26,13 @@ async function main(names: readonly string[]): Promise<number> {
   for (const name of names.length ? names : Object.keys(BENCHES)) {
     print(`\n== ${name}: ${BENCHES[name]}\n`);
     const bench = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "-P=bench", "--quiet", `${import.meta.dirname}/${name}.ts`],
+      args: [
+        "run",
+        "--lock=test/deno.lock",
+        "-P=bench",
+        "--quiet",
+        `${import.meta.dirname}/${name}.ts`,
+      ],
     }).spawn().status;
     code ||= bench.code;
   }

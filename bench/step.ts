@@ -175,6 +175,7 @@ async function main(): Promise<void> {
     for (const threads of [...new Set([cores(), 1])]) {
       const args = [
         "run",
+        "--lock=test/deno.lock",
         "-P=bench",
         "--quiet",
         import.meta.filename!,

@@ -16,7 +16,7 @@ export interface Outcome {
 /** Starts a command; what it prints waits in pipes. Features and downloads go under `folder`. */
 export function start(folder: string, ...args: string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-P=fairl", "--quiet", "src/cli.ts", ...args],
+    args: ["run", "--lock=test/deno.lock", "-P=fairl", "--quiet", "src/cli.ts", ...args],
     cwd: ROOT,
     env: { FAIRL_CACHE: join(folder, "cache") },
     stdin: "piped",
