@@ -87,6 +87,14 @@ export function roundsPlot(rounds: readonly RoundPoint[]): Promise<string> {
  * Histograms of the gaps of test pairs under several rewards, over the same bins.
  *
  * @param gaps R(chosen) - R(rejected) of each pair by reward, in deviations of the training gaps
+ *
+ * @example Two rewards on four pairs
+ * ```ts
+ * import { assertStringIncludes } from "@std/assert";
+ * import { gapsPlot } from "./plots.ts";
+ * const svg = await gapsPlot({ irl: [1, -1, 2, 1], "fa-irl": [1, 1, 2, 1] });
+ * assertStringIncludes(svg, "irl: 25.0 % wrong");
+ * ```
  */
 export function gapsPlot(gaps: Readonly<Record<string, ArrayLike<number>>>): Promise<string> {
   const all = Float64Array.from(Object.values(gaps).flatMap((values) => Array.from(values))).sort();
@@ -135,6 +143,16 @@ const SHARE = { min: 0, max: 1, interval: 0.2 };
  *
  * @param curves By reward; a positive text is one that is not toxic
  * @param texts How many texts they are over
+ *
+ * @example One reward on four texts
+ * ```ts
+ * import { assertStringIncludes } from "@std/assert";
+ * import { Ranked } from "../metrics/mod.ts";
+ * import { rocPlot } from "./plots.ts";
+ * const ranked = new Ranked([3, 1, 2, 0], [1, 1, 0, 0]);
+ * const svg = await rocPlot({ irl: { points: ranked.rocCurve(), auc: ranked.rocAuc() } }, 4);
+ * assertStringIncludes(svg, "irl 0.750");
+ * ```
  */
 export function rocPlot(
   curves: Readonly<Record<string, { readonly points: readonly RocPoint[]; readonly auc: number }>>,

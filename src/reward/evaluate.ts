@@ -62,6 +62,18 @@ const TOXIC: Record<PairKind, readonly [rejected: boolean, chosen: boolean]> = {
  *
  * A pair with a `label` says of both its texts whether they are toxic. Where no pair has one, chosen
  * texts count as label 1 and rejected texts as label 0. A text that is said to be both has none.
+ *
+ * @example A text on both sides has no label
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { judgedTexts } from "./evaluate.ts";
+ * const { texts, labels } = judgedTexts([
+ *   { prompt: "", chosen: "please", rejected: "now" },
+ *   { prompt: "", chosen: "now", rejected: "or else" },
+ * ]);
+ * assertEquals([...texts], ["please", "now", "or else"]);
+ * assertEquals([...labels], [1, -1, 0]);
+ * ```
  */
 export function judgedTexts(pairs: readonly PreferencePair[]): JudgedTexts {
   const { texts, chosen, rejected } = textsOf(pairs);
@@ -96,7 +108,12 @@ export interface Calibration {
   readonly pair: Scaling;
 }
 
-/** Fits the calibration on validation texts; their rewards are given in the texts' order. */
+/**
+ * Fits the calibration on validation texts.
+ *
+ * @param judged The validation texts
+ * @param rewards One for each text, in their order
+ */
 export function calibrate(judged: JudgedTexts, rewards: ArrayLike<number>): Calibration {
   const rows = labelledRows(judged);
   const gaps = gapsOf(judged, rewards);
@@ -110,7 +127,12 @@ export function calibrate(judged: JudgedTexts, rewards: ArrayLike<number>): Cali
   };
 }
 
-/** The text threshold: the midpoint of mean chosen and mean rejected reward of training pairs. */
+/**
+ * The text threshold: the midpoint of mean chosen and mean rejected reward of training pairs.
+ *
+ * @param judged The training texts
+ * @param rewards One for each text, in their order
+ */
 export function trainingThreshold(judged: JudgedTexts, rewards: ArrayLike<number>): number {
   const of = (rows: Int32Array) => Array.from(rows, (row) => rewards[row]!);
   return midpointThreshold(of(judged.chosen), of(judged.rejected));
@@ -145,6 +167,24 @@ export interface EvaluationOptions {
  *
  * @param judged The test texts
  * @param rewards What is judged, by name
+ * @returns an interval for each figure of each reward, null where it does not apply
+ *
+ * @example One reward that ranks both pairs wrong, and one that ranks them right
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { evaluate, judgedTexts } from "./evaluate.ts";
+ * const judged = judgedTexts([
+ *   { prompt: "", chosen: "please", rejected: "now" },
+ *   { prompt: "", chosen: "thank you", rejected: "whatever" },
+ * ]);
+ * const { short, polite } = evaluate(judged, {
+ *   short: { rewards: judged.texts.map((text) => -text.length), threshold: -7 },
+ *   polite: { rewards: [1, 0, 1, 0], threshold: 0.5 },
+ * }, { seed: 0 });
+ * assertEquals(short.pairAccuracy!.value, 0);
+ * assertEquals(polite.pairAccuracy!.value, 1);
+ * assertEquals(polite.starc, null);
+ * ```
  */
 export function evaluate<Name extends string>(
   judged: JudgedTexts,

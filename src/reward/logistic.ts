@@ -26,7 +26,18 @@ export interface LogisticModel {
  *
  * @param features `[n, dimension]`, row-major
  * @param labels 1 or 0 for each row
- * @param l2 Weight of |w|^2 / 2 beside the mean loss
+ * @param l2 Weight of |w|^2 / 2 beside the mean loss; above 0, so that there is one minimum
+ *
+ * @example The boundary lies between the two classes
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { Runtime } from "../runtime/mod.ts";
+ * import { fitLogistic } from "./logistic.ts";
+ * await using runtime = await Runtime.open("wasm");
+ * const { weight, bias } = await fitLogistic(runtime, Float32Array.of(1, 2, 4, 5), [0, 0, 1, 1], 0.01);
+ * const boundary = -bias / weight[0]!;
+ * assert(Math.abs(boundary - 3) < 0.01);
+ * ```
  */
 export async function fitLogistic(
   runtime: Runtime,

@@ -26,7 +26,7 @@ const PENALTY = 1e-4;
  * @param options `exclude`: texts that it must not learn from, those it will be compared on
  * @throws FairlError as {@linkcode loadDavidson} does
  *
- * @example
+ * @example A polite text against a rude one
  * ```ts ignore
  * import { assert } from "@std/assert";
  * import { openEncoder } from "../encode/mod.ts";
@@ -131,6 +131,14 @@ function words(text: string): string[] {
  *
  * @param known Reward by text; other texts get NaN
  * @throws FairlError `reward.no-column` when they say nothing
+ *
+ * @example A text that they say nothing of
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { columnReference } from "./reference.ts";
+ * const { score } = columnReference(new Map([["thank you", 2.5]]));
+ * assertEquals([...await score(["thank you", "whatever"])], [2.5, NaN]);
+ * ```
  */
 export function columnReference(known: ReadonlyMap<string, number>): TextScorer {
   if (known.size === 0) {

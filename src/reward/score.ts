@@ -27,7 +27,7 @@ export interface RewardOptions {
 /**
  * An artefact that is ready to score texts.
  *
- * @example
+ * @example The probability that a text is not toxic
  * ```ts ignore
  * import { TextReward } from "./score.ts";
  * await using reward = await TextReward.open("artefact");
