@@ -13,7 +13,10 @@ import {
 
 /** How a runtime is opened. */
 export interface RuntimeOptions {
-  /** Threads inside one run, for `wasm` and `native`. All cores by default. */
+  /**
+   * Threads inside one run, for `wasm` and `native`. All cores by default. In wasm the first session
+   * of the process settles it: onnxruntime starts its threads once.
+   */
   threads?: number;
 }
 
