@@ -7,6 +7,7 @@
 /** What there is, and what it measures. */
 const BENCHES: Record<string, string> = {
   step: "A training step of a reward head, against PyTorch",
+  loop: "Unrolled steps against ONNX's Loop",
   encode: "Texts a second through the encoder",
   pairs: "A million pairs streamed from a file",
   mixture: "METHOD's mixture of what alignment fixed and what it did not",
