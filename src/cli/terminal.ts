@@ -87,7 +87,7 @@ class LineProgress implements Progress {
     const rate = done / (now - this.#started) * 1000;
     const left = (this.#total - done) / rate;
     note(
-      `${this.#stage}: ${done}/${this.#total} ${this.#unit}, ${rate.toFixed(0)}/s, ${
+      `${this.#stage}: ${done}/${this.#total} ${this.#unit}, ${perSecond(rate)}/s, ${
         left.toFixed(0)
       } s left`,
     );
@@ -101,6 +101,10 @@ class LineProgress implements Progress {
   log(line: string): void {
     note(line);
   }
+}
+
+function perSecond(rate: number): string {
+  return rate.toFixed(rate < 10 ? 1 : 0);
 }
 
 /** Exit status of a command that was given bad input. */
