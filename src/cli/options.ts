@@ -1,5 +1,4 @@
 /** Flags that several commands share, checked before anything runs. */
-import { join } from "@std/path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { FairlError } from "../base/mod.ts";
@@ -49,24 +48,8 @@ export function checked<T extends z.ZodType>(schema: T, values: unknown): z.infe
   throw new FairlError("cli.flag", `--${flag}: ${message.replace(/^Invalid/, "invalid")}`);
 }
 
-/** The folder that mirrors the public sources, when `FAIRL_MIRROR` names one. */
-export function mirrorFolder(): string | undefined {
-  return Deno.env.get("FAIRL_MIRROR") || undefined;
-}
-
 /** The folder for downloads and features: `FAIRL_CACHE`, else `fairl` in the user's cache folder. */
-export function cacheFolder(): string {
-  const named = Deno.env.get("FAIRL_CACHE");
-  if (named) return named;
-  const home = Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE") ?? ".";
-  const root = Deno.env.get("XDG_CACHE_HOME") ??
-    (Deno.build.os === "darwin"
-      ? join(home, "Library", "Caches")
-      : Deno.build.os === "windows"
-      ? Deno.env.get("LOCALAPPDATA") ?? join(home, "AppData", "Local")
-      : join(home, ".cache"));
-  return join(root, "fairl");
-}
+export { defaultCache as cacheFolder } from "../pairs/mod.ts";
 
 /** Aborts on Ctrl-C or SIGTERM while `work` runs. A second Ctrl-C ends the process at once. */
 export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {

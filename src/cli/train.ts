@@ -11,7 +11,7 @@ import {
   METHODS,
   OBJECTIVES,
 } from "../irl/mod.ts";
-import { probabilities, quantile, Ranked } from "../metrics/mod.ts";
+import { clusterIds, probabilities, quantile, Ranked } from "../metrics/mod.ts";
 import {
   BASELINES,
   loadPairs,
@@ -239,6 +239,7 @@ async function fit(
       dimension: features.dimension,
       chosen: Int32Array.from(set.pairs, (pair) => row(pair.chosen)),
       rejected: Int32Array.from(set.pairs, (pair) => row(pair.rejected)),
+      prompts: clusterIds(set.pairs.map(({ prompt }) => prompt)),
       train: split.train,
       validation: split.validation,
     },

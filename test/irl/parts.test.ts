@@ -3,7 +3,7 @@ import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/ass
 import { join } from "@std/path";
 import fc from "fast-check";
 import { FairlError, Random } from "../../src/base/mod.ts";
-import { rowsOf, standardisation, standardised } from "../../src/irl/data.ts";
+import { acrossPairs, rowsOf, standardisation, standardised } from "../../src/irl/data.ts";
 import { failuresBelow, keptIn, separation } from "../../src/irl/mod.ts";
 
 const gaps = fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { minLength: 2, maxLength: 60 })
@@ -93,4 +93,28 @@ Deno.test("a finished stage is kept, a damaged or foreign one is computed again"
   }
   assertEquals((await keptIn(folder, "a").run("fit", work)).count, 3);
   await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("comparisons across pairs stay within a group, after the pairs themselves", () => {
+  fc.assert(
+    fc.property(fc.array(fc.nat(3), { minLength: 1, maxLength: 30 }), fc.nat(3), (of, times) => {
+      const chosen = Int32Array.from(of, (_, pair) => 2 * pair);
+      const rejected = Int32Array.from(of, (_, pair) => 2 * pair + 1);
+      const features = new Float32Array(2 * of.length);
+      const result = acrossPairs(
+        { features, dimension: 1, chosen, rejected },
+        Int32Array.from(of),
+        times,
+        new Random(0),
+      );
+      assertEquals([...result.chosen.subarray(0, of.length)], [...chosen]);
+      const sizes = of.map((group) => of.filter((other) => other === group).length);
+      const more = times * sizes.filter((size) => size > 1).length;
+      assertEquals(result.chosen.length, of.length + more);
+      result.chosen.forEach((row, at) => {
+        assertEquals(of[row >> 1], of[result.rejected[at]! >> 1]);
+        assertEquals(result.source[at], row >> 1);
+      });
+    }),
+  );
 });
