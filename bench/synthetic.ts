@@ -16,6 +16,7 @@ import {
 } from "../src/graph/mod.ts";
 import { defaultSettings, extract, METHODS } from "../src/irl/mod.ts";
 import { splitPairs, type SyntheticOptions, syntheticPairs, textsOf } from "../src/pairs/mod.ts";
+import { clusterIds } from "../src/metrics/mod.ts";
 import { evaluateHead } from "../src/reward/mod.ts";
 import { type HostTensor, Runtime, tensor } from "../src/runtime/mod.ts";
 import { starc } from "../src/starc/mod.ts";
@@ -113,11 +114,7 @@ if (import.meta.main) {
         return result;
       };
       const split = splitPairs(pairs, { seed });
-      const promptIds = new Map<string, number>();
-      const prompts = Int32Array.from(pairs, ({ prompt }) => {
-        if (!promptIds.has(prompt)) promptIds.set(prompt, promptIds.size);
-        return promptIds.get(prompt)!;
-      });
+      const prompts = clusterIds(pairs.map(({ prompt }) => prompt));
       const { heads } = await extract(runtime, {
         features: pick(rows),
         dimension,
@@ -132,9 +129,7 @@ if (import.meta.main) {
       ) => [...new Set([...part].flatMap((pair) => [chosen[pair]!, rejected[pair]!]))];
       const [trainRows, testRows] = [of(split.train), of(split.test)];
       const real = (at: number[]) => Float32Array.from(at, (row) => truth.reward[rows[row]!]!);
-      const groups = testRows.map((row) => promptIds.size && truth.prompts[rows[row]!]!);
-      const ids = new Map([...new Set(groups)].map((prompt, id) => [prompt, id]));
-      const byPrompt = { groups: groups.map((prompt) => ids.get(prompt)!) };
+      const byPrompt = { groups: clusterIds(testRows.map((row) => truth.prompts[rows[row]!]!)) };
       const test = pick(testRows.map((row) => rows[row]!));
       const place = new Map(testRows.map((row, at) => [row, at]));
       const judge = (values: Float32Array) => starc(values, real(testRows), byPrompt);
