@@ -58,6 +58,7 @@ export async function runMixtures(
           dimension: encoder.dimension,
           chosen,
           rejected,
+          prompts: new Int32Array(chosen.length),
           train,
           validation,
         }, change(defaultSettings(objective, seed)));

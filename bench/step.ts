@@ -82,6 +82,7 @@ async function serve(device: Device, threads: number): Promise<void> {
     offset: new Float32Array(count),
     weight: new Float32Array(count).fill(1),
     sharpness: new Float32Array(count).fill(1),
+    ridge: 0,
   };
   await using runtime = await Runtime.open(device, { threads });
   const trainers: Record<string, PathTrainer> = {};

@@ -123,7 +123,8 @@ if (import.meta.main) {
         prompts,
         train: split.train,
         validation: split.validation,
-      }, defaultSettings("max-entropy", seed));
+        // As `train` does for worlds: their pairs are put in order by R* and not by who wrote them.
+      }, { ...defaultSettings("max-entropy", seed), acrossPairs: 0 });
       const of = (
         part: Int32Array,
       ) => [...new Set([...part].flatMap((pair) => [chosen[pair]!, rejected[pair]!]))];

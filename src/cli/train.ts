@@ -129,7 +129,7 @@ async function walk(context: Walk): Promise<void> {
   const features = await encode(context, set);
   const encoded = performance.now();
 
-  const settings = settingsOf(flags);
+  const settings = settingsOf(flags, set);
   const extraction = await fit(context, set, split, features, settings);
   const fitted = performance.now();
 
@@ -248,8 +248,10 @@ async function fit(
   );
 }
 
-function settingsOf({ objective, seed, head }: Flags): ExtractionSettings {
-  const defaults = defaultSettings(objective, seed);
+function settingsOf({ objective, seed, head }: Flags, { truth }: PairSet): ExtractionSettings {
+  // A world's pairs are put in order by its reward and not by who wrote them: the chosen text of one
+  // pair may well be worse than the rejected text of another.
+  const defaults = { ...defaultSettings(objective, seed), ...(truth ? { acrossPairs: 0 } : {}) };
   return head === "mlp" ? { ...defaults, head: defaults.correctionShape } : defaults;
 }
 

@@ -12,6 +12,8 @@ export interface BaseSettings {
   readonly learningRate: number;
   /** Passes over the training pairs. */
   readonly epochs: number;
+  /** Penalty on the squared norm of the weights; IRL as published has none. */
+  readonly ridge: number;
 }
 
 /** A base path as it was at its best epoch. */
@@ -22,6 +24,8 @@ export interface BaseFit {
   readonly epoch: number;
   /** {@linkcode separation} of the validation pairs at that epoch. */
   readonly validation: number;
+  /** Gap of each validation pair at that epoch. */
+  readonly gaps: Float32Array<ArrayBuffer>;
   /** Mean training loss of each epoch. */
   readonly losses: readonly number[];
   /** Separation of the validation pairs after each epoch. */
@@ -58,19 +62,21 @@ export async function fitBase(
     offset: new Float32Array(count),
     weight: new Float32Array(count).fill(1),
     sharpness: new Float32Array(count).fill(settings.sharpness),
+    ridge: settings.ridge,
   };
   const { shape } = trainer.options;
   await trainer.reset(freshWeights(shape, trainer.pairs.dimension, random.fork("weights")));
   const losses: number[] = [];
   const validations: number[] = [];
-  let best: { weights: PathWeights; epoch: number; validation: number } | undefined;
+  let best: Omit<BaseFit, "losses" | "validations"> | undefined;
   for (let epoch = 1; epoch <= settings.epochs; epoch++) {
     random.fork(`epoch ${epoch}`).shuffle(order);
     losses.push(await trainer.epoch(order, terms, settings.learningRate, signal));
     const weights = await trainer.weights();
-    const score = separation(gapsOf(validation, await values.of(weights)));
+    const gaps = gapsOf(validation, await values.of(weights));
+    const score = separation(gaps);
     validations.push(score);
-    if (!best || score < best.validation) best = { weights, epoch, validation: score };
+    if (!best || score < best.validation) best = { weights, epoch, validation: score, gaps };
   }
   return { ...best!, losses, validations };
 }

@@ -24,6 +24,8 @@ export interface CorrectionSettings {
   readonly insideWeight: number;
   /** Weight of another pair's loss. At 0 the path never sees those pairs. */
   readonly outsideWeight: number;
+  /** Penalty on the squared norm of the weights. */
+  readonly ridge: number;
   /** False keeps the failures of the first round. */
   readonly refresh: boolean;
 }
@@ -65,7 +67,7 @@ export interface RoundLog {
   readonly bestEpoch: number;
 }
 
-/** A correction as it was at its best epoch and mixing weight. */
+/** A correction as it was at its best epoch, for one mixing weight. */
 export interface CorrectionFit {
   /** Weights on standardised features. */
   readonly weights: PathWeights;
@@ -77,6 +79,14 @@ export interface CorrectionFit {
   readonly epoch: number;
   /** Separation of the validation pairs. */
   readonly validation: number;
+  /** Gap of each validation pair. */
+  readonly gaps: Float32Array<ArrayBuffer>;
+}
+
+/** What the rounds of a correction gave. */
+export interface CorrectionRun {
+  /** The best for each mixing weight, the base alone first. */
+  readonly fits: readonly CorrectionFit[];
   /** One entry a round. */
   readonly rounds: readonly RoundLog[];
 }
@@ -84,7 +94,7 @@ export interface CorrectionFit {
 /** What a round hands on to the next. */
 interface Carried {
   readonly state: TrainerState;
-  readonly fit: CorrectionFit;
+  readonly run: CorrectionRun;
   readonly failures: Uint8Array;
   readonly member: Uint8Array;
 }
@@ -104,7 +114,7 @@ export async function fitCorrection(
   select: FailureSelector,
   random: Random,
   name: string,
-): Promise<CorrectionFit> {
+): Promise<CorrectionRun> {
   let carried: Carried | undefined;
   for (let round = 1; round <= settings.rounds; round++) {
     const before: Carried | undefined = carried;
@@ -112,9 +122,9 @@ export async function fitCorrection(
       `${name} round ${round}`,
       () => runRound(tools, base, settings, select, random, round, before),
     );
-    tools.onRound?.(carried.fit.rounds.at(-1)!);
+    tools.onRound?.(carried.run.rounds.at(-1)!);
   }
-  return carried!.fit;
+  return carried!.run;
 }
 
 async function runRound(
@@ -143,6 +153,7 @@ async function runRound(
     offset: base.train,
     weight: new Float32Array(count),
     sharpness: new Float32Array(count),
+    ridge: settings.ridge,
   };
   const order: number[] = [];
   member.forEach((inside, pair) => {
@@ -151,14 +162,16 @@ async function runRound(
     if (terms.weight[pair]! > 0) order.push(pair);
   });
 
-  let fit: CorrectionFit = before?.fit ?? {
-    weights: initial,
-    alpha: 0,
-    settings,
-    epoch: 0,
-    validation: separation(base.validation),
-    rounds: [],
-  };
+  const fits: CorrectionFit[] = ALPHAS.map((alpha, at) =>
+    before?.run.fits[at] ?? {
+      weights: initial,
+      alpha,
+      settings,
+      epoch: 0,
+      validation: separation(base.validation),
+      gaps: base.validation,
+    }
+  );
   const losses: number[] = [];
   const validations: number[] = [];
   for (let epoch = 1; epoch <= settings.epochs && order.length > 0; epoch++) {
@@ -170,15 +183,17 @@ async function runRound(
     const weights = await trainer.weights();
     const correction = gapsOf(validation, await values.of(weights));
     let lowest = Infinity;
-    for (const alpha of ALPHAS) {
-      const score = separation(base.validation.map((gap, pair) => gap + alpha * correction[pair]!));
+    for (const [at, alpha] of ALPHAS.entries()) {
+      const gaps = base.validation.map((gap, pair) => gap + alpha * correction[pair]!);
+      const score = separation(gaps);
       lowest = Math.min(lowest, score);
-      if (score < fit.validation) {
-        fit = { ...fit, weights, alpha, epoch: overall, validation: score };
+      if (score < fits[at]!.validation) {
+        fits[at] = { ...fits[at]!, weights, epoch: overall, validation: score, gaps };
       }
     }
     validations.push(lowest);
   }
+  const best = fits.reduce((a, b) => b.validation < a.validation ? b : a);
   const log: RoundLog = {
     round,
     violations: found.violations,
@@ -188,12 +203,12 @@ async function runRound(
     appeared: before ? countWhere(failures, before.failures) : 0,
     losses,
     validations,
-    alpha: fit.alpha,
-    bestEpoch: fit.epoch,
+    alpha: best.epoch === 0 ? 0 : best.alpha,
+    bestEpoch: best.epoch,
   };
   return {
     state: await trainer.state(),
-    fit: { ...fit, rounds: [...fit.rounds, log] },
+    run: { fits, rounds: [...before?.run.rounds ?? [], log] },
     failures,
     member,
   };

@@ -5,6 +5,7 @@ import type { Runtime } from "../runtime/mod.ts";
 import { type BaseFit, type BaseSettings, fitBase, type FitTools } from "./base_path.ts";
 import {
   type CorrectionFit,
+  type CorrectionRun,
   type CorrectionSettings,
   fitCorrection,
   type FrozenBase,
@@ -19,8 +20,9 @@ import {
   standardised,
 } from "./data.ts";
 import { type FailureSelector, noSelection } from "./failures.ts";
+import type { Objective } from "./objectives.ts";
 import { type PathShape, PathTrainer, PathValues, type PathWeights } from "./path.ts";
-import { deviation } from "./separation.ts";
+import { asGoodAs, deviation } from "./separation.ts";
 import type { ExtractionSettings, Method } from "./settings.ts";
 import { type Stages, unkept } from "./stages.ts";
 
@@ -28,8 +30,8 @@ import { type Stages, unkept } from "./stages.ts";
 export interface ExtractionData extends PairFeatures {
   /** Pairs to train on. */
   readonly train: Int32Array;
-  /** The prompt of each pair, any integers; without them, all pairs answer one prompt. */
-  readonly prompts?: Int32Array;
+  /** The prompt of each pair, any integers; equal where pairs answer the same prompt. */
+  readonly prompts: Int32Array;
   /** Pairs that choose epochs, settings and mixing weights; no text of theirs is in a training pair. */
   readonly validation: Int32Array;
 }
@@ -97,6 +99,7 @@ export interface ExtractionTools {
  *   dimension: 8,
  *   chosen: pairs.map((pair) => 2 * pair + better(pair)),
  *   rejected: pairs.map((pair) => 2 * pair + 1 - better(pair)),
+ *   prompts: new Int32Array(200),
  *   train: pairs.subarray(0, 150),
  *   validation: pairs.subarray(150),
  * }, defaultSettings("max-entropy", 0));
@@ -187,7 +190,7 @@ function comparisons(
 ): Pick<Walk, "pairs" | "validationPairs" | "train" | "validation" | "folds"> {
   const pairs = standardised(data, data.train, form);
   const validationPairs = standardised(data, data.validation, form);
-  const prompts = (part: Int32Array) => part.map((pair) => data.prompts?.[pair] ?? 0);
+  const prompts = (part: Int32Array) => part.map((pair) => data.prompts[pair]!);
   // No comparison may join the two halves: each is to judge pairs of texts that it never saw.
   const sides = crossFit
     ? halves(pairs, new Random(seed, "folds"))
@@ -208,6 +211,26 @@ function comparisons(
   };
 }
 
+/** A path's step, and its values of the texts of both parts. */
+async function openSessions(
+  { runtime, settings: { batch, weightDecay }, train, validation }: Walk,
+  shape: PathShape,
+  objective: Objective,
+) {
+  await using opened = new AsyncDisposableStack();
+  const options = { shape, objective, batch, weightDecay };
+  const trainer = opened.use(await PathTrainer.open(runtime, train, options));
+  const values = opened.use(await PathValues.open(runtime, validation, shape));
+  const trainValues = opened.use(await PathValues.open(runtime, train, shape));
+  const all = opened.move();
+  return {
+    trainer,
+    values,
+    trainValues,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
 /** A fitted base path and its rewards. */
 interface Base {
   readonly fit: BaseFit;
@@ -222,20 +245,14 @@ interface Base {
 }
 
 async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
-  const { runtime, settings, train, validation, folds, progress, stages, signal } = walk;
-  const { head: shape, objective, batch, weightDecay, seed } = settings;
+  const { settings, train, validation, folds, progress, stages, signal } = walk;
+  const { head: shape, objective, seed } = settings;
   const { tuned: grid, crossFit } = settings;
   progress.start("fit base rewards", 1 + grid.length + (crossFit ? 2 : 0), "fits");
   let done = 0;
 
-  await using trainer = await PathTrainer.open(runtime, train, {
-    shape,
-    objective,
-    batch,
-    weightDecay,
-  });
-  await using values = await PathValues.open(runtime, validation, shape);
-  await using trainValues = await PathValues.open(runtime, train, shape);
+  await using sessions = await openSessions(walk, shape, objective);
+  const { trainer, values, trainValues } = sessions;
   const tools: FitTools = { trainer, values, validation, ...(signal ? { signal } : {}) };
   const fit = async (
     name: string,
@@ -250,7 +267,7 @@ async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
     progress.update(++done);
     return result;
   };
-  const note = (method: Method, { weights: _, ...fit }: BaseFit, used: BaseSettings) =>
+  const note = (method: Method, { weights: _, gaps: __, ...fit }: BaseFit, used: BaseSettings) =>
     walk.log.push({ kind: "base", method, settings: used, ...fit });
   const valued = async (fit: BaseFit): Promise<Base> => {
     const rewards = await trainValues.of(fit.weights);
@@ -272,19 +289,20 @@ async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
   });
   note("irl", published, settings.published);
 
-  let best: { fit: BaseFit; used: BaseSettings } | undefined;
+  const candidates: BaseFit[] = [];
   for (const [at, used] of grid.entries()) {
     const candidate = await fit(`tuned ${at}`, used);
     note("irl-tuned", candidate, used);
-    if (!best || candidate.validation < best.fit.validation) best = { fit: candidate, used };
+    candidates.push(candidate);
   }
-  const tuned = await valued(best!.fit);
+  const chosen = firstAsGoodAsBest(walk, candidates);
+  const tuned = await valued(candidates[chosen]!);
 
   let unseen = tuned.unseen;
   if (crossFit) {
     unseen = new Float32Array(unseen.length);
     for (const fold of [0, 1]) {
-      const half = await fit(`half ${fold}`, best!.used, {
+      const half = await fit(`half ${fold}`, grid[chosen]!, {
         pairs: where(folds, (side) => side === fold),
       });
       const gaps = gapsOf(train, await trainValues.of(half.weights));
@@ -299,6 +317,15 @@ async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
   return { published: await valued(published), tuned: { ...tuned, unseen } };
 }
 
+/** Index of the first fit that the validation pairs cannot tell from the best. */
+function firstAsGoodAsBest(
+  { validationPairs }: Walk,
+  fits: readonly { readonly validation: number; readonly gaps: Float32Array }[],
+): number {
+  const { gaps: best } = fits.reduce((a, b) => b.validation < a.validation ? b : a);
+  return fits.findIndex(({ gaps }) => asGoodAs(gaps, best, validationPairs.chosen.length));
+}
+
 /** A fitted correction and its rewards, before the mixing weight. */
 interface Corrected {
   readonly fit: CorrectionFit;
@@ -310,8 +337,8 @@ async function fitCorrections(
   walk: Walk,
   base: Base,
 ): Promise<Record<"control" | "fa-irl", Corrected>> {
-  const { runtime, settings, train, validation, progress, stages, signal } = walk;
-  const { correctionShape: shape, batch, weightDecay, seed } = settings;
+  const { settings, train, validation, progress, stages, signal } = walk;
+  const { correctionShape: shape, seed } = settings;
   const rounds = [...settings.control, ...settings.correction]
     .reduce((sum, used) => sum + used.rounds, 0);
   progress.start("correct failures", rounds, "rounds");
@@ -324,14 +351,8 @@ async function fitCorrections(
     validation: inUnits(gapsOf(validation, base.validation)),
   };
   const objective = settings.objective === "max-entropy" ? "max-entropy" : "max-margin";
-  await using trainer = await PathTrainer.open(runtime, train, {
-    shape,
-    objective,
-    batch,
-    weightDecay,
-  });
-  await using values = await PathValues.open(runtime, validation, shape);
-  await using trainValues = await PathValues.open(runtime, train, shape);
+  await using sessions = await openSessions(walk, shape, objective);
+  const { trainer, values, trainValues } = sessions;
   const correct = async (
     method: "control" | "fa-irl",
     candidates: readonly CorrectionSettings[],
@@ -340,21 +361,26 @@ async function fitCorrections(
     const onRound = ({ violations, nearTies }: RoundLog) =>
       progress.update(++done, `${method}: ${violations} wrong, ${nearTies} nearly tied`);
     const tools = { trainer, values, trainValues, validation, stages, onRound };
-    let best: CorrectionFit | undefined;
+    const runs: CorrectionRun[] = [];
     for (const [at, used] of candidates.entries()) {
-      const fit = await fitCorrection(
-        { ...tools, ...(signal ? { signal } : {}) },
-        frozen,
-        used,
-        select,
-        // One stream for all: a control differs from FA-IRL in the selection alone.
-        new Random(seed, "correction"),
-        `${method} ${at}`,
+      runs.push(
+        await fitCorrection(
+          { ...tools, ...(signal ? { signal } : {}) },
+          frozen,
+          used,
+          select,
+          // One stream for all: a control differs from FA-IRL in the selection alone.
+          new Random(seed, "correction"),
+          `${method} ${at}`,
+        ),
       );
-      if (!best || fit.validation < best.validation) best = fit;
     }
-    const fit = best!;
-    for (const round of fit.rounds) {
+    // As for the base: the first that the validation pairs cannot tell from the best; within one way
+    // to train the smallest mixing weight comes first, the base alone before all.
+    const fits = runs.flatMap(({ fits }) => fits);
+    const fit = fits[firstAsGoodAsBest(walk, fits)]!;
+    const { rounds } = runs.find(({ fits }) => fits.includes(fit))!;
+    for (const round of rounds) {
       walk.log.push({ kind: "round", method, settings: fit.settings, ...round });
     }
     return { fit, train: await trainValues.of(fit.weights) };

@@ -19,6 +19,6 @@ export {
 } from "./failures.ts";
 export { type Objective, OBJECTIVES } from "./objectives.ts";
 export { type PathShape, type PathWeights } from "./path.ts";
-export { separation } from "./separation.ts";
+export { asGoodAs, separation } from "./separation.ts";
 export { defaultSettings, type ExtractionSettings, type Method, METHODS } from "./settings.ts";
 export { keptIn, type Stages, unkept } from "./stages.ts";

@@ -9,6 +9,7 @@ import {
   mul,
   Program,
   reduceMean,
+  reduceSum,
   slice,
   squeeze,
   sub,
@@ -17,7 +18,7 @@ import {
   type TrainerState,
   type Value,
 } from "../graph/mod.ts";
-import { type HostTensor, type Runtime, tensor } from "../runtime/mod.ts";
+import { type HostTensor, type Runtime, scalar, tensor } from "../runtime/mod.ts";
 import type { PairFeatures } from "./data.ts";
 import { type Objective, pairLoss } from "./objectives.ts";
 
@@ -39,6 +40,8 @@ export interface PairTerms {
   readonly weight: Float32Array<ArrayBuffer>;
   /** Margin or temperature, by objective. */
   readonly sharpness: Float32Array<ArrayBuffer>;
+  /** Half of it times the squared norm of the weights, biases apart, is added to the loss. */
+  readonly ridge: number;
 }
 
 /** Settings that a session is compiled for. */
@@ -116,7 +119,12 @@ export class PathTrainer implements AsyncDisposable {
         chosen: tensor("int32", [count], Int32Array.from(pairs.chosen)),
         rejected: tensor("int32", [count], Int32Array.from(pairs.rejected)),
       },
-      inputs: { offset: perPair, weight: perPair, sharpness: perPair },
+      inputs: {
+        offset: perPair,
+        weight: perPair,
+        sharpness: perPair,
+        ridge: { type: "float32", dims: [] },
+      },
       batch: { index: { type: "int32", dims: [batch] } },
       loss({ parameters, constants, inputs, batch: { index } }) {
         const of = (name: string) => gather(inputs[name]!, index!);
@@ -124,7 +132,12 @@ export class PathTrainer implements AsyncDisposable {
           ? pathValues(shape, parameters, gather(constants["differences"]!, index!))
           : mlpGap(shape, parameters, constants, index!);
         const losses = pairLoss(objective, add(own, of("offset")), of("sharpness"));
-        return reduceMean(mul(losses, of("weight")));
+        const norms = Object.entries(parameters).filter(([name]) => name !== "bias")
+          .map(([, weights]) => reduceSum(mul(weights, weights)));
+        return add(
+          reduceMean(mul(losses, of("weight"))),
+          mul(norms.reduce(add), mul(inputs["ridge"]!, 0.5)),
+        );
       },
       optimizer: adamW({ weightDecay: options.weightDecay }),
       stepsPerRun: STEPS_PER_RUN,
@@ -158,6 +171,7 @@ export class PathTrainer implements AsyncDisposable {
       offset: vector(terms.offset),
       weight: vector(terms.weight),
       sharpness: vector(terms.sharpness),
+      ridge: scalar(terms.ridge),
     };
     let sum = 0;
     for (let done = 0; done < steps; done += STEPS_PER_RUN) {

@@ -22,10 +22,52 @@ import { FairlError } from "../base/mod.ts";
  * ```
  */
 export function separation(gaps: ArrayLike<number>): number {
+  const losses = calibratedLosses(gaps);
+  let sum = 0;
+  for (const loss of losses) sum += loss;
+  return sum / losses.length;
+}
+
+/** Quantile of the normal distribution that a difference must pass to count. */
+const ONE_SIDED_5_PERCENT = 1.645;
+
+/**
+ * Whether a reward separates the pairs as well as the best one does, as far as these pairs can tell:
+ * its mean loss is not significantly higher (paired differences, one-sided, at 5 %). Of rewards that
+ * cannot be told apart the simplest is taken, since what more another one has is fitted to these
+ * pairs (C; K: the one-standard-error rule of Breiman et al. 1984, section 3.4.3, whose level is 16 %).
+ *
+ * @param gaps Gaps of the reward in question
+ * @param best Gaps of the reward with the lowest separation, of the same pairs
+ * @param independent How many of the pairs are independent: comparisons across pairs are not
+ *
+ * @example
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { asGoodAs } from "./separation.ts";
+ * const best = [3, 2, 1, 2];
+ * assert(asGoodAs([3, 2, 1, 2.1], best, 4) && !asGoodAs([-1, -2, -1, -2], best, 4));
+ * ```
+ */
+export function asGoodAs(
+  gaps: ArrayLike<number>,
+  best: ArrayLike<number>,
+  independent: number,
+): boolean {
+  const lowest = calibratedLosses(best);
+  const worse = calibratedLosses(gaps).map((loss, pair) => loss - lowest[pair]!);
+  let mean = 0;
+  for (const difference of worse) mean += difference / worse.length;
+  return mean <= ONE_SIDED_5_PERCENT * deviation(worse) / Math.sqrt(independent);
+}
+
+/** Loss of each pair under the best-calibrated Bradley-Terry model with these gaps. */
+function calibratedLosses(gaps: ArrayLike<number>): Float64Array {
   const count = gaps.length;
   if (count === 0) throw new FairlError("irl.empty", "There is no pair to judge a reward on");
+  const losses = new Float64Array(count).fill(Math.LN2);
   const spread = deviation(gaps);
-  if (!(spread > 0)) return Math.LN2;
+  if (!(spread > 0)) return losses;
   // The loss is convex in s = 1 / t and its derivative is monotone: bisect on that, in log s.
   const slope = (s: number) => {
     let sum = 0;
@@ -35,7 +77,7 @@ export function separation(gaps: ArrayLike<number>): number {
     }
     return sum;
   };
-  if (slope(0) >= 0) return Math.LN2;
+  if (slope(0) >= 0) return losses;
   let low = 0;
   let high = 1;
   while (slope(high) < 0 && high < SHARPEST) high *= 2;
@@ -44,9 +86,7 @@ export function separation(gaps: ArrayLike<number>): number {
     if (slope(middle) < 0) low = middle;
     else high = middle;
   }
-  let loss = 0;
-  for (let i = 0; i < count; i++) loss += softplus(-low * gaps[i]! / spread);
-  return loss / count;
+  return losses.map((_, i) => softplus(-low * gaps[i]! / spread));
 }
 
 /** Gaps that are all right have no best temperature; 1 / t stops here. */

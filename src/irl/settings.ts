@@ -28,11 +28,14 @@ export interface ExtractionSettings {
   readonly weightDecay: number;
   /** IRL as published (K). */
   readonly published: BaseSettings;
-  /** IRL tuned takes the best of these on the validation pairs. */
+  /**
+   * Settings of IRL tuned, the simplest first: the first that the validation pairs cannot tell from
+   * the best of them is taken.
+   */
   readonly tuned: readonly BaseSettings[];
   /** Form of the correction path. */
   readonly correctionShape: PathShape;
-  /** Ways to train the correction of FA-IRL; the best on the validation pairs is taken. */
+  /** Ways to train the correction of FA-IRL, the simplest first; taken as for `tuned`. */
   readonly correction: readonly CorrectionSettings[];
   /** The same for the control: as many, so that neither is tuned harder. */
   readonly control: readonly CorrectionSettings[];
@@ -53,6 +56,7 @@ export interface ExtractionSettings {
 export function defaultSettings(objective: Objective, seed: number): ExtractionSettings {
   const entropy = objective === "max-entropy";
   const epochs = 30;
+  const published = { sharpness: 0.1, learningRate: 1e-3, epochs, ridge: 0 };
   const outside = entropy ? 1 : 2;
   const common = {
     rounds: 4,
@@ -60,31 +64,27 @@ export function defaultSettings(objective: Objective, seed: number): ExtractionS
     outside,
     insideWeight: 1,
     outsideWeight: 1,
+    ridge: 0,
     refresh: true,
   };
-  const softer = { ...common, inside: 8 };
+  const slow = { ...common, learningRate: 1e-4, inside: 8 };
+  const fast = { ...common, learningRate: 3e-3, ridge: 1e-3, inside: outside };
   return {
     objective,
     seed,
     head: { kind: "linear" },
     batch: 128,
     weightDecay: 0.01,
-    published: { sharpness: 0.1, learningRate: 1e-3, epochs },
-    tuned: [0.1, 0.3, 1, 3].flatMap((sharpness) =>
-      [1e-4, 3e-4, 1e-3].map((learningRate) => ({ sharpness, learningRate, epochs }))
-    ),
+    published,
+    tuned: [
+      ...[3, 1, 0.3, 0.1, 0.03, 0.01].map((ridge) => ({ ...published, sharpness: 1, ridge })),
+      ...[1, 0.3].map((sharpness) => ({ ...published, sharpness })),
+      published,
+    ],
     correctionShape: { kind: "mlp", hidden: 64 },
-    correction: [
-      { ...softer, learningRate: 1e-4 },
-      { ...softer, learningRate: 1e-3 },
-      { ...common, learningRate: 1e-3, inside: outside, insideWeight: 3 },
-    ],
-    // The control treats no pair as a failure: `inside` is not used.
-    control: [
-      { ...softer, learningRate: 1e-4 },
-      { ...softer, learningRate: 1e-3 },
-      { ...softer, learningRate: 1e-3, outside: 3 },
-    ],
+    correction: [slow, { ...fast, insideWeight: 3 }],
+    // The control treats no pair as a failure: neither `inside` nor `insideWeight` is used.
+    control: [slow, fast],
     select: failuresBelow(0.6, "all"),
     acrossPairs: 1,
     crossFit: true,

@@ -28,6 +28,7 @@ function world(count: number, reward: (f: Float32Array) => number, seed = 0): Ex
     dimension: DIMENSION,
     chosen: pairs.map((pair) => 2 * pair + first[pair]!),
     rejected: pairs.map((pair) => 2 * pair + 1 - first[pair]!),
+    prompts: pairs,
     train: pairs.subarray(0, train),
     validation: pairs.subarray(train),
   };
@@ -43,7 +44,7 @@ function quick(objective: typeof OBJECTIVES[number] = "max-entropy"): Extraction
     ...settings,
     batch: 32,
     published: { ...settings.published, learningRate: 1e-2, epochs: 25 },
-    tuned: [{ sharpness: 1, learningRate: 1e-2, epochs: 25 }],
+    tuned: [{ sharpness: 1, learningRate: 1e-2, epochs: 25, ridge: 0 }],
     correction: shorter,
     control: shorter,
     correctionShape: { kind: "mlp", hidden: 8 },
@@ -145,6 +146,26 @@ Deno.test("a blind spot that no linear reward can show is repaired by the correc
   const before = await accuracy(runtime, heads["irl-tuned"], unseen);
   const after = await accuracy(runtime, heads["fa-irl"], unseen);
   assert(after > before + 0.03, `${before} to ${after}`);
+});
+
+Deno.test("of settings that validation pairs cannot tell apart the simplest is taken", async () => {
+  await using runtime = await Runtime.open("wasm");
+  const settings = quick();
+  const [setting] = settings.tuned;
+  const heavy = { ...setting!, ridge: 100 };
+  const norm = async (data: ExtractionData, tuned: typeof settings.tuned) => {
+    const { heads } = await extract(runtime, data, { ...settings, tuned });
+    const [path] = heads["irl-tuned"].paths;
+    if (path?.kind !== "linear") throw new Error("The base path is linear");
+    return Math.hypot(...path.weight) * path.coefficient;
+  };
+  // A coin chooses: nothing tells the two apart. Where the reward is plain to see, the penalty costs.
+  const coin = new Random(5, "coin");
+  const idle = world(200, () => coin.uniform());
+  assertAlmostEquals(await norm(idle, [heavy, setting!]), await norm(idle, [heavy]), 1e-6);
+  const plain = world(600, linear);
+  const first = { ...setting!, epochs: 1, learningRate: 1e-4, ridge: 1e4 };
+  assertAlmostEquals(await norm(plain, [first, setting!]), await norm(plain, [setting!]), 0.05);
 });
 
 Deno.test("too few pairs and features that say nothing are named errors", async () => {

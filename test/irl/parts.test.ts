@@ -4,7 +4,7 @@ import { join } from "@std/path";
 import fc from "fast-check";
 import { FairlError, Random } from "../../src/base/mod.ts";
 import { acrossPairs, rowsOf, standardisation, standardised } from "../../src/irl/data.ts";
-import { failuresBelow, keptIn, separation } from "../../src/irl/mod.ts";
+import { asGoodAs, failuresBelow, keptIn, separation } from "../../src/irl/mod.ts";
 
 const gaps = fc.array(fc.double({ min: -5, max: 5, noNaN: true }), { minLength: 2, maxLength: 60 })
   .filter((values) => new Set(values).size > 1);
@@ -27,6 +27,14 @@ Deno.test("separation() is the lowest calibrated Bradley-Terry loss over all tem
       assert(best <= loss + 1e-9, `${best} above ${loss} at ${s}`);
     }
   }));
+});
+
+Deno.test("a reward is as good as itself, a scaled one too, and a wrong one is not", () => {
+  fc.assert(fc.property(gaps, fc.constantFrom(0.25, 1, 8), (values, scale) => {
+    assert(asGoodAs(values.map((x) => x * scale), values, values.length));
+  }));
+  const right = Array.from({ length: 50 }, (_, at) => 1 + at % 5);
+  assert(!asGoodAs(right.map((x) => -x), right, 50));
 });
 
 Deno.test("separation() of gaps that point the wrong way is ln 2, and none at all is an error", () => {
