@@ -12,12 +12,14 @@ export * from "./ops/mod.ts";
 export {
   adamW,
   type AdamWOptions,
+  muon,
+  type MuonOptions,
   type Optimizer,
   sgd,
   type SgdOptions,
   type UpdateStep,
 } from "./optimizer.ts";
-export type { ParameterSpec } from "./packing.ts";
+export type { Matrices, ParameterSpec } from "./packing.ts";
 export { Program, type ProgramSpec, traceModel } from "./program.ts";
 export {
   constantRate,

@@ -1,5 +1,18 @@
 /** Optimizers: how a step moves the parameters, as plain operators over whole vectors. */
-import { add, div, minimum, mul, reduceL2, sqrt, sub } from "./ops/mod.ts";
+import {
+  add,
+  div,
+  matmul,
+  minimum,
+  mul,
+  reduceL2,
+  reduceSum,
+  reshape,
+  sqrt,
+  sub,
+  transpose,
+} from "./ops/mod.ts";
+import type { Matrices } from "./packing.ts";
 import type { Value } from "./value.ts";
 
 /**
@@ -33,6 +46,8 @@ export interface UpdateStep {
   readonly scalars: readonly Value[];
   /** Which elements decay: all, none, or a vector of ones and zeros. */
   readonly decay: boolean | Value;
+  /** What the vector is made of, where its parameters are matrices to be orthogonalised. */
+  readonly matrices?: Matrices | undefined;
 }
 
 /** Settings of {@linkcode adamW}. */
@@ -74,6 +89,66 @@ export function adamW(options: AdamWOptions = {}): Optimizer {
       return { parameter: sub(kept, move), slots: [mean, squared] };
     },
   };
+}
+
+/** Settings of {@linkcode muon}. */
+export interface MuonOptions {
+  /** Part of the last move that is kept; 0.95 by default. */
+  momentum?: number;
+  /** Decoupled weight decay, times the learning rate; 0 by default. */
+  weightDecay?: number;
+  /** AdamW's step size for all other parameters, in learning rates of the matrices; 0.2 by default. */
+  otherRate?: number;
+}
+
+/** Coefficients of the quintic iteration: few steps bring singular values near 1, none to it. */
+const QUINTIC = [3.4445, -4.775, 2.0315] as const;
+
+/**
+ * Muon (Jordan et al. 2024): the matrices that `orthogonal` marks move along their momentum with all
+ * singular values brought near 1 by five Newton-Schulz iterations, times sqrt(max(1, rows / columns)).
+ * Embeddings, heads, norms and biases, which are not marked, move by AdamW without decay.
+ */
+export function muon(options: MuonOptions = {}): Optimizer {
+  const { momentum = 0.95, weightDecay = 0, otherRate = 0.2 } = options;
+  const other = adamW({ weightDecay: 0 });
+  return {
+    name: "muon",
+    slots: other.slots,
+    scalars: other.scalars + 3,
+    idle: [...other.idle, 1, 0, 0],
+    feed: (step, learningRate) => [
+      ...other.feed(step, learningRate * otherRate),
+      ...[momentum, learningRate, learningRate * weightDecay],
+    ],
+    update(step) {
+      const { parameter, gradient, slots: [last, unused], decay, matrices } = step;
+      const [keep, rate, shrink] = step.scalars.slice(-3) as [Value, Value, Value];
+      if (!matrices) return other.update({ ...step, scalars: step.scalars.slice(0, -3) });
+      const velocity = add(mul(last!, keep), gradient);
+      const { count, rows, columns } = matrices;
+      const ahead = reshape(add(gradient, mul(velocity, keep)), [count, rows, columns]);
+      const move = reshape(orthogonalised(ahead), [count * rows * columns]);
+      const scale = Math.sqrt(Math.max(1, rows / columns));
+      const kept = weightDecay ? decayed(parameter, shrink, decay) : parameter;
+      return { parameter: sub(kept, mul(move, mul(rate, scale))), slots: [velocity, unused!] };
+    },
+  };
+}
+
+/** Matrices `[count, rows, columns]` with their singular vectors and singular values near 1. */
+function orthogonalised(matrices: Value): Value {
+  const [, rows, columns] = matrices.dims as [number, number, number];
+  const turned = rows > columns ? transpose(matrices, [0, 2, 1]) : matrices;
+  const squares = reduceSum(mul(turned, turned), { axes: [1, 2], keepDims: true });
+  let x = div(turned, add(sqrt(squares), 1e-7));
+  const [a, b, c] = QUINTIC;
+  for (let step = 0; step < 5; step++) {
+    const gram = matmul(x, transpose(x, [0, 2, 1]));
+    const polynomial = add(mul(gram, b), mul(matmul(gram, gram), c));
+    x = add(mul(x, a), matmul(polynomial, x));
+  }
+  return rows > columns ? transpose(x, [0, 2, 1]) : x;
 }
 
 /** Settings of {@linkcode sgd}. */

@@ -1,4 +1,5 @@
 /** Parameters side by side in few long vectors, so that an update runs once and not once for each. */
+import { FairlError } from "../base/mod.ts";
 import { type ElementArrays, type HostTensor, sizeOf, tensor } from "../runtime/mod.ts";
 import { reshape, split } from "./ops/mod.ts";
 import { constant, type Value } from "./value.ts";
@@ -12,6 +13,18 @@ export interface ParameterSpec {
   readonly value: HostTensor<"float32">;
   /** Whether weight decay reaches it; true by default. */
   readonly decay?: boolean;
+  /** A matrix that {@linkcode muon} is to orthogonalise the moves of; other optimizers do not ask. */
+  readonly orthogonal?: boolean;
+}
+
+/** Equal matrices that make up a vector. */
+export interface Matrices {
+  /** How many. */
+  readonly count: number;
+  /** Rows of each. */
+  readonly rows: number;
+  /** Columns of each. */
+  readonly columns: number;
 }
 
 /** Where a parameter lies. */
@@ -27,9 +40,14 @@ export class Pack {
   /** Length of the vector. */
   readonly size: number;
 
+  /** What the vector is, where its parameters are matrices to be orthogonalised. */
+  readonly matrices: Matrices | undefined;
+
   /** Packs are made by {@linkcode packsOf}. */
-  constructor(readonly places: readonly Place[]) {
+  constructor(readonly places: readonly Place[], orthogonal = false) {
     this.size = places.reduce((sum, { size }) => sum + size, 0);
+    const [rows, columns] = places[0]!.dims as [number, number];
+    this.matrices = orthogonal ? { count: places.length, rows, columns } : undefined;
   }
 
   /** Which elements decay: all, none, or a vector of ones and zeros. */
@@ -76,13 +94,31 @@ export class Pack {
   }
 }
 
-/** One pack of all small parameters, and one for each large one. */
+/**
+ * One pack of all small parameters, and one for each large one; matrices to be orthogonalised lie with
+ * those of their shape.
+ *
+ * @throws FairlError `graph.shape` when one to be orthogonalised is no matrix
+ */
 export function packsOf(parameters: Readonly<Record<string, ParameterSpec>>): Pack[] {
-  const places = Object.entries(parameters).map(([name, { value, decay = true }]) => (
-    { name, dims: value.dims, size: sizeOf(value.dims), decay }
-  ));
-  const small = places.filter(({ size }) => size <= LARGE);
-  const large = places.filter(({ size }) => size > LARGE);
-  return [...(small.length ? [small] : []), ...large.map((one) => [one])]
-    .map((group) => new Pack(group));
+  const places = Object.entries(parameters).map(([name, spec]) => {
+    const { value: { dims }, decay = true, orthogonal = false } = spec;
+    if (orthogonal && dims.length !== 2) {
+      throw new FairlError("graph.shape", `"${name}" is no matrix and cannot be orthogonalised`);
+    }
+    return { name, dims, size: sizeOf(dims), decay, orthogonal };
+  });
+  const plain = places.filter(({ orthogonal }) => !orthogonal);
+  const small = plain.filter(({ size }) => size <= LARGE);
+  const large = plain.filter(({ size }) => size > LARGE);
+  const shapes = Map.groupBy(
+    places.filter(({ orthogonal }) => orthogonal),
+    ({ dims }) => dims.join(),
+  );
+  return [
+    ...[...(small.length ? [small] : []), ...large.map((one) => [one])].map((group) =>
+      new Pack(group)
+    ),
+    ...[...shapes.values()].map((group) => new Pack(group, true)),
+  ];
 }

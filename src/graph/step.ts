@@ -104,13 +104,14 @@ export function compileSteps(spec: TrainerSpec): CompiledSteps {
       const factor = clipFactor(gradients, clipNorm);
       gradients = gradients.map((whole) => mul(whole, factor));
     }
-    const updates = packs.map((_, at) =>
+    const updates = packs.map(({ matrices }, at) =>
       optimizer.update({
         parameter: vectors[at]!,
         gradient: gradients[at]!,
         slots: slots[at]!,
         scalars,
         decay: decays[at]!,
+        matrices,
       })
     );
     vectors = updates.map(({ parameter }) => parameter);
