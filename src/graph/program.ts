@@ -1,6 +1,6 @@
 /** Forward-only graphs: traced once, run often, or written out as a model of their own. */
 import { FairlError } from "../base/mod.ts";
-import type { ElementType, HostTensor, Runtime, Session } from "../runtime/mod.ts";
+import type { ElementType, HostTensor, Runtime, Session, Tensor } from "../runtime/mod.ts";
 import { compileGraph } from "./compile.ts";
 import { encodeModel, type ModelOptions, type OnnxGraph } from "./onnx.ts";
 import {
@@ -23,6 +23,8 @@ export interface ProgramSpec {
   readonly inputs: Readonly<
     Record<string, { type: ElementType; dims: readonly (number | string)[] }>
   >;
+  /** Outputs that {@linkcode Program.step} leaves on the device: what goes into the next run. */
+  readonly resident?: readonly string[];
   /** The computation. */
   outputs(values: {
     /** The constants, as values. */
@@ -121,7 +123,7 @@ export class Program implements AsyncDisposable {
    */
   static async open(runtime: Runtime, spec: ProgramSpec): Promise<Program> {
     const { graph, inputs } = trace(spec);
-    const { session, model } = await openGraph(runtime, graph);
+    const { session, model } = await openGraph(runtime, graph, spec.resident);
     return new Program(runtime, session, inputs, model);
   }
 
@@ -137,6 +139,16 @@ export class Program implements AsyncDisposable {
       results[name] = await this.#runtime.read(value);
     }
     return results;
+  }
+
+  /**
+   * Computes the outputs and leaves the resident ones where they are; they are the caller's to
+   * dispose of. Tensors that such a run left on the device may be fed.
+   *
+   * @throws FairlError `runtime.run` when the feeds are not the inputs
+   */
+  async step(feeds: Readonly<Record<string, Tensor>>): Promise<Record<string, Tensor>> {
+    return await this.#session.run(feeds);
   }
 
   /** Releases the session. */

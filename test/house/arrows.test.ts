@@ -13,6 +13,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   starc: ["metrics", "base"],
   pairs: ["base"],
   encode: ["graph", "runtime", "base"],
+  lm: ["graph", "runtime", "base"],
   reward: ["encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],
   irl: ["reward", "encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],
   report: ["irl", "reward", "encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],

@@ -1,0 +1,28 @@
+/** Causal language models: their graphs, weights, tokenizers, training and sampling. */
+export {
+  configJson,
+  type DecoderConfig,
+  type DecoderFamily,
+  type DecoderWeights,
+  initialWeights,
+  isLayerMatrix,
+  parseConfig,
+  readDecoderWeights,
+  weightShapes,
+} from "./config.ts";
+export {
+  type Adapter,
+  decoderLogits,
+  type DecoderParts,
+  decoderStates,
+  embeddingName,
+  outputName,
+  tokenLogProbabilities,
+} from "./decoder.ts";
+export {
+  type Generated,
+  type GenerationSettings,
+  Generator,
+  type GeneratorOptions,
+} from "./generate.ts";
+export { Sampler, type SamplingSettings } from "./sampling.ts";

@@ -1,0 +1,130 @@
+/** Draws a token from logits: temperature, top-k, top-p, min-p. */
+import { z } from "zod";
+import { FairlError } from "../base/mod.ts";
+
+/** How tokens are drawn. */
+export interface SamplingSettings {
+  /** The logits are divided by it; 0 takes the likeliest token. Default: 1. */
+  readonly temperature?: number | undefined;
+  /** Only so many of the likeliest tokens. Default: all. */
+  readonly topK?: number | undefined;
+  /** Only the fewest tokens that reach this probability (Holtzman et al. 2020). Default: 1. */
+  readonly topP?: number | undefined;
+  /** Only tokens at least this part as likely as the likeliest (Nguyen et al. 2024). Default: 0. */
+  readonly minP?: number | undefined;
+}
+
+const schema = z.object({
+  temperature: z.number().min(0).default(1),
+  topK: z.int().min(1).optional(),
+  topP: z.number().positive().max(1).default(1),
+  minP: z.number().min(0).max(1).default(0),
+});
+
+/**
+ * Draws tokens of one vocabulary. The filters look at the distribution at the given temperature, each
+ * at what the one before has left: top-k, top-p, then min-p.
+ *
+ * @throws FairlError `lm.sampling` when a setting is out of its range
+ *
+ * @example The likeliest token, with its log-probability
+ * ```ts
+ * import { assert } from "@std/assert";
+ * import { Sampler } from "./sampling.ts";
+ * const sampler = new Sampler(3, { temperature: 0 });
+ * assert(sampler.draw(Float32Array.of(0, 2, 1), 0.5) === 1);
+ * ```
+ */
+export class Sampler {
+  /** log p of the token drawn last, in nats: of the distribution at the temperature, unfiltered. */
+  logProbability = 0;
+  readonly #settings: z.infer<typeof schema>;
+  readonly #weights: Float64Array;
+  readonly #order: Int32Array;
+
+  /** Settings for a vocabulary of some size. */
+  constructor(readonly vocabulary: number, settings: SamplingSettings = {}) {
+    const parsed = schema.safeParse(settings);
+    if (!parsed.success) {
+      const [issue] = parsed.error.issues;
+      throw new FairlError("lm.sampling", `${issue!.path.join(".")}: ${issue!.message}`);
+    }
+    this.#settings = parsed.data;
+    this.#weights = new Float64Array(vocabulary);
+    this.#order = new Int32Array(vocabulary);
+  }
+
+  /**
+   * Draws a token.
+   *
+   * @param logits The vocabulary's scores from `offset` on
+   * @param uniform A number in [0, 1)
+   * @param forbidden A token that has no probability, the end of the text before its time
+   */
+  draw(logits: Float32Array, uniform: number, offset = 0, forbidden = -1): number {
+    const { temperature, topK, topP, minP } = this.#settings;
+    const weights = this.#weights;
+    const count = weights.length;
+    let best = forbidden === 0 ? 1 : 0;
+    for (let token = best + 1; token < count; token++) {
+      if (logits[offset + token]! > logits[offset + best]! && token !== forbidden) best = token;
+    }
+    // Greedy decoding reports what the model itself says of its choice.
+    const scale = temperature === 0 ? 1 : 1 / temperature;
+    const top = logits[offset + best]!;
+    let sum = 0;
+    for (let token = 0; token < count; token++) {
+      sum += weights[token] = Math.exp((logits[offset + token]! - top) * scale);
+    }
+    if (forbidden >= 0) {
+      sum -= weights[forbidden]!;
+      weights[forbidden] = 0;
+    }
+    const token = temperature === 0
+      ? best
+      : this.#pick(uniform * this.#filtered(sum, topK, topP, minP), best);
+    this.logProbability = (logits[offset + token]! - top) * scale - Math.log(sum);
+    return token;
+  }
+
+  /** Sets the weights of tokens that are filtered out to 0; returns the sum of those left. */
+  #filtered(sum: number, topK: number | undefined, topP: number, minP: number): number {
+    const weights = this.#weights;
+    if (topP < 1 || (topK !== undefined && topK < weights.length)) {
+      const order = this.#order;
+      for (let token = 0; token < order.length; token++) order[token] = token;
+      order.sort((a, b) => weights[b]! - weights[a]! || a - b);
+      let kept = 0;
+      let left = Math.min(topK ?? order.length, order.length);
+      let whole = 0;
+      for (let at = 0; at < left; at++) whole += weights[order[at]!]!;
+      for (let at = 0; at < left; at++) {
+        kept += weights[order[at]!]!;
+        if (kept >= topP * whole) left = at + 1;
+      }
+      for (let at = left; at < order.length; at++) weights[order[at]!] = 0;
+      sum = kept;
+    }
+    if (minP > 0) {
+      // The likeliest token's weight is 1.
+      sum = 0;
+      for (let token = 0; token < weights.length; token++) {
+        if (weights[token]! < minP) weights[token] = 0;
+        sum += weights[token]!;
+      }
+    }
+    return sum;
+  }
+
+  /** The token in which a point of the cumulated weights lies. */
+  #pick(point: number, fallback: number): number {
+    const weights = this.#weights;
+    let passed = 0;
+    for (let token = 0; token < weights.length; token++) {
+      passed += weights[token]!;
+      if (passed > point) return token;
+    }
+    // Rounding may leave the point at the very end.
+    return fallback;
+  }
+}
