@@ -1,4 +1,5 @@
 /** Causal language models: their graphs, weights, tokenizers, training and sampling. */
+export { BOS, EOS, trainBpe } from "./bpe.ts";
 export {
   configJson,
   type DecoderConfig,
@@ -26,3 +27,4 @@ export {
   type GeneratorOptions,
 } from "./generate.ts";
 export { Sampler, type SamplingSettings } from "./sampling.ts";
+export { openTokenizer, type TextTokenizer } from "./tokenizer.ts";
