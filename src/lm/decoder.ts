@@ -3,6 +3,7 @@ import {
   add,
   concat,
   constant,
+  equal,
   gather,
   gelu,
   gemm,
@@ -21,6 +22,7 @@ import {
   sub,
   transpose,
   type Value,
+  where,
 } from "../graph/mod.ts";
 import { type HostTensor, tensor } from "../runtime/mod.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -73,9 +75,11 @@ const HIDDEN = -1e9;
  * Rows are filled up at their ends: what follows a token does not change its state.
  *
  * @param tokens `[rows, length]`, int32
+ * @param texts `[rows, length]`, int32: which text of its row a token belongs to, where rows hold
+ * several that are not to see each other
  * @returns `[rows * length, width]`
  */
-export function decoderStates(parts: DecoderParts, tokens: Value): Value {
+export function decoderStates(parts: DecoderParts, tokens: Value, texts?: Value): Value {
   const [rows, length] = tokens.dims as [number, number];
   const positions = Array.from({ length }, (_, at) => at);
   const { cos, sin } = rotation(parts.config, positions);
@@ -84,7 +88,7 @@ export function decoderStates(parts: DecoderParts, tokens: Value): Value {
     length,
     cos: constant(cos),
     sin: constant(sin),
-    mask: constant(causalMask(length)),
+    mask: texts ? textMask(texts) : constant(causalMask(length)),
   });
 }
 
@@ -184,6 +188,16 @@ function causalMask(length: number): HostTensor<"float32"> {
     (_, at) => at % length > Math.floor(at / length) ? HIDDEN : 0,
   );
   return tensor("float32", [length, length], data);
+}
+
+/** `[rows, 1, length, length]`: nobody sees what follows, or another text. */
+function textMask(texts: Value): Value {
+  const [rows, length] = texts.dims as [number, number];
+  const same = equal(
+    reshape(texts, [rows, 1, length, 1]),
+    reshape(texts, [rows, 1, 1, length]),
+  );
+  return where(same, constant(causalMask(length)), HIDDEN);
 }
 
 function llamaLayer(parts: DecoderParts, layer: number, x: Value, sight: Sight): Value {

@@ -27,4 +27,12 @@ export {
   type GeneratorOptions,
 } from "./generate.ts";
 export { Sampler, type SamplingSettings } from "./sampling.ts";
+export {
+  LanguageTrainer,
+  type LanguageTrainerOptions,
+  type PackedRows,
+  packRows,
+  perplexity,
+} from "./train.ts";
+export { fullWeights, type LoraSettings, loraWeights, type Trainable } from "./trainable.ts";
 export { openTokenizer, type TextTokenizer } from "./tokenizer.ts";
