@@ -1,6 +1,6 @@
 /** BERT (Devlin et al. 2018, arXiv 1810.04805) as an ONNX graph, from the weights that PyTorch saved. */
 import { FairlError } from "../base/mod.ts";
-import type { WeightTensor } from "./safetensors.ts";
+import type { WeightTensor } from "../hub/mod.ts";
 import {
   type Floats,
   type Linear,

@@ -12,7 +12,7 @@ import { bertModel } from "./bert_graph.ts";
 import type { TextModel } from "./model.ts";
 import type { ModelFiles } from "./model_files.ts";
 import { pool, readPooling } from "./pooling.ts";
-import { readSafetensors } from "./safetensors.ts";
+import { readSafetensors } from "../hub/mod.ts";
 
 const Config = z.object({
   model_type: z.string(),

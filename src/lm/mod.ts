@@ -26,6 +26,7 @@ export {
   Generator,
   type GeneratorOptions,
 } from "./generate.ts";
+export { type LanguageModel, loadModel, type SavedModel, saveModel } from "./model_folder.ts";
 export { Sampler, type SamplingSettings } from "./sampling.ts";
 export {
   LanguageTrainer,

@@ -1,4 +1,5 @@
 /** Preference pairs: files and named sources, splits, worlds with a known reward, artefact baselines. */
+export { type Comment, loadComments, plainComment } from "./comments.ts";
 export {
   type Baseline,
   BASELINES,

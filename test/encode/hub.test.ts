@@ -6,7 +6,7 @@ import { encodeModel } from "../../src/graph/mod.ts";
 import { openEncoder } from "../../src/encode/mod.ts";
 import { bertModel } from "../../src/encode/bert_graph.ts";
 import { pool, type Pooling } from "../../src/encode/pooling.ts";
-import { readSafetensors } from "../../src/encode/safetensors.ts";
+import { readSafetensors } from "../../src/hub/mod.ts";
 import { tensor } from "../../src/runtime/mod.ts";
 import { bertStates, smallBert } from "./small_bert.ts";
 

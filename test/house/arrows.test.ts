@@ -7,13 +7,14 @@ const ROOT = join(dirname(fromFileUrl(import.meta.url)), "..", "..");
 /** What each room may import. Nothing below knows anything above (CONTRIBUTING.md). */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   base: [],
+  hub: ["base"],
   runtime: ["base"],
   graph: ["runtime", "base"],
   metrics: ["base"],
   starc: ["metrics", "base"],
   pairs: ["base"],
-  encode: ["graph", "runtime", "base"],
-  lm: ["graph", "runtime", "base"],
+  encode: ["hub", "graph", "runtime", "base"],
+  lm: ["hub", "graph", "runtime", "base"],
   reward: ["encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],
   irl: ["reward", "encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],
   report: ["irl", "reward", "encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],
