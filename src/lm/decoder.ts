@@ -125,21 +125,32 @@ export function decoderLogits({ config, weights }: DecoderParts, states: Value):
  *
  * @param states `[n, width]`
  * @param targets `[n]`, int32
- * @param temperature The logits are divided by it; 1 by default
+ * @param options `temperature`: the logits are divided by it, 1 by default; `mayEnd`, `[n]`: 0 where
+ * the text may not end yet, so that the other tokens share its end's probability
  * @returns `[n]`, in nats
  */
 export function tokenLogProbabilities(
   parts: DecoderParts,
   states: Value,
   targets: Value,
-  temperature = 1,
+  options: { readonly temperature?: number; readonly mayEnd?: Value } = {},
 ): Value {
+  const { temperature = 1, mayEnd } = options;
   const scaled = temperature === 1 ? states : mul(states, 1 / temperature);
   // The target's own logit is a product with one row of the output layer: no row of the vocabulary's
   // size has to be picked from.
   const rows = gather(parts.weights[outputName(parts.config)]!, targets);
   const own = reduceSum(mul(scaled, rows), { axes: [-1] });
-  return sub(own, logSumExp(decoderLogits(parts, scaled), { axes: [-1] }));
+  const logits = decoderLogits(parts, scaled);
+  if (!mayEnd) return sub(own, logSumExp(logits, { axes: [-1] }));
+  const { vocabulary, eos } = parts.config;
+  const end = new Float32Array(vocabulary);
+  end[eos] = HIDDEN;
+  const hidden = mul(
+    sub(1, reshape(mayEnd, [-1, 1])),
+    constant(tensor("float32", [1, vocabulary], end)),
+  );
+  return sub(own, logSumExp(add(logits, hidden), { axes: [-1] }));
 }
 
 /** Name of the embedding's weight. */

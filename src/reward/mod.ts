@@ -23,3 +23,4 @@ export {
   type TextScorer,
 } from "./reference.ts";
 export { type RewardOptions, type Scores, TextReward } from "./score.ts";
+export { fitToxicity, toxicityReward, type ToxicityWeights } from "./toxicity.ts";

@@ -50,7 +50,7 @@ async function readOff(
       const parts = { config, weights: constants };
       const states = decoderStates(parts, inputs["row"]!);
       const own = slice(states, [prompt.length - 1], [length]);
-      const log = tokenLogProbabilities(parts, own, inputs["targets"]!, temperature);
+      const log = tokenLogProbabilities(parts, own, inputs["targets"]!, { temperature });
       return { log: reshape(log, [tokens.length]) };
     },
   });
