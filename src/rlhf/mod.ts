@@ -1,0 +1,15 @@
+/** Policy optimisation: a language model moves towards a reward, watched on the way. */
+export { groupNormalised, leaveOneOut } from "./advantages.ts";
+export {
+  type Algorithm,
+  ALGORITHMS,
+  align,
+  type Alignment,
+  type AlignmentSettings,
+  type AlignmentTools,
+  DEFAULT_ALIGNMENT,
+  type TextReward,
+} from "./align.ts";
+export { type PolicyOptions, PolicyTrainer, TokenReader } from "./policy.ts";
+export { layOut, perToken, type Sequence, type SequenceShape, sequenceSpecs } from "./sequences.ts";
+export { collapse, type EpochLog, textFigures } from "./watch.ts";

@@ -1,0 +1,156 @@
+/** A policy's step: the clipped surrogate over written tokens, of which REINFORCE is the first step. */
+import {
+  adamW,
+  add,
+  clip,
+  div,
+  exp,
+  gather,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  type Optimizer,
+  Program,
+  reduceSum,
+  sub,
+  Trainer,
+  type TrainerState,
+} from "../graph/mod.ts";
+import {
+  type DecoderConfig,
+  decoderStates,
+  type DecoderWeights,
+  tokenLogProbabilities,
+  type Trainable,
+} from "../lm/mod.ts";
+import { type HostTensor, type Runtime } from "../runtime/mod.ts";
+import { type SequenceShape, sequenceSpecs } from "./sequences.ts";
+
+/** What a step is compiled for. */
+export interface PolicyOptions extends SequenceShape {
+  /** Temperature that texts are sampled at; the policy is the model at it. */
+  readonly temperature: number;
+  /** The ratio to the policy that wrote the text is clipped to 1 +- this (Schulman et al. 2017). */
+  readonly clip: number;
+  /** Weight of the KL to the reference inside the loss (GRPO); the k3 estimator of Schulman 2020. */
+  readonly klInLoss: number;
+  /** How the parameters move; AdamW without decay by default. */
+  readonly optimizer?: Optimizer;
+}
+
+/** Trains a policy on what it wrote. */
+export class PolicyTrainer implements AsyncDisposable {
+  private constructor(
+    private readonly trainer: Trainer,
+    private readonly trainable: Trainable,
+  ) {}
+
+  /** Compiles the step. */
+  static async open(
+    runtime: Runtime,
+    trainable: Trainable,
+    options: PolicyOptions,
+  ): Promise<PolicyTrainer> {
+    const written = { type: "float32", dims: [options.rows * options.maxTokens] } as const;
+    const trainer = await Trainer.open(runtime, {
+      parameters: trainable.parameters,
+      constants: trainable.constants,
+      inputs: {
+        ...sequenceSpecs(options),
+        advantages: written,
+        writtenLog: written,
+        referenceLog: written,
+      },
+      loss({ parameters, constants, inputs }) {
+        const { tokens, places, targets, there, mayEnd } = inputs;
+        const parts = trainable.parts(parameters, constants);
+        // The soft-max is only needed where something was written.
+        const states = gather(decoderStates(parts, tokens!), places!);
+        const { temperature } = options;
+        const log = tokenLogProbabilities(parts, states, targets!, {
+          temperature,
+          mayEnd: mayEnd!,
+        });
+        const advantages = inputs["advantages"]!;
+        const ratio = exp(mul(sub(log, inputs["writtenLog"]!), there!));
+        const clipped = clip(ratio, 1 - options.clip, 1 + options.clip);
+        const gain = minimum(mul(ratio, advantages), mul(clipped, advantages));
+        const behind = mul(sub(inputs["referenceLog"]!, log), there!);
+        const kl = sub(sub(exp(behind), behind), 1);
+        const each = options.klInLoss > 0 ? sub(gain, mul(kl, options.klInLoss)) : gain;
+        // Over tokens, not over texts: a long text's tokens count as much as a short one's.
+        return div(neg(reduceSum(mul(each, there!))), maximum(reduceSum(there!), 1));
+      },
+      optimizer: options.optimizer ?? adamW({ weightDecay: 0 }),
+      clipNorm: 1,
+      stepsPerRun: 1,
+    });
+    return new PolicyTrainer(trainer, trainable);
+  }
+
+  /** One step; returns the loss before it. */
+  async step(inputs: Record<string, HostTensor>, learningRate: number): Promise<number> {
+    const { loss } = await this.trainer.run({ inputs, learningRate });
+    return loss[0]!;
+  }
+
+  /** The policy's weights as they are now. */
+  async weights(): Promise<Record<string, HostTensor<"float32">>> {
+    return this.trainable.merged(await this.trainer.parameters());
+  }
+
+  /** Everything that the next step depends on. */
+  async state(): Promise<TrainerState> {
+    return await this.trainer.state();
+  }
+
+  /** Goes on from a state. */
+  async load(state: TrainerState): Promise<void> {
+    await this.trainer.load(state);
+  }
+
+  /** Releases the session. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.trainer.dispose();
+  }
+}
+
+/** log p of written tokens under fixed weights. */
+export class TokenReader implements AsyncDisposable {
+  private constructor(private readonly program: Program) {}
+
+  /** Compiles the reader. */
+  static async open(
+    runtime: Runtime,
+    config: DecoderConfig,
+    weights: DecoderWeights,
+    options: SequenceShape & { readonly temperature: number },
+  ): Promise<TokenReader> {
+    const program = await Program.open(runtime, {
+      constants: weights,
+      inputs: sequenceSpecs(options),
+      outputs({ constants, inputs: { tokens, places, targets, there, mayEnd } }) {
+        const parts = { config, weights: constants };
+        const states = gather(decoderStates(parts, tokens!), places!);
+        const log = tokenLogProbabilities(parts, states, targets!, {
+          temperature: options.temperature,
+          mayEnd: mayEnd!,
+        });
+        return { log: add(mul(log, there!), 0) };
+      },
+    });
+    return new TokenReader(program);
+  }
+
+  /** `[rows * maxTokens]` in nats; 0 where nothing was written. */
+  async read(inputs: Record<string, HostTensor>): Promise<Float32Array> {
+    const { log } = await this.program.run(inputs);
+    return log!.data as Float32Array;
+  }
+
+  /** Releases the session. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.program.dispose();
+  }
+}
