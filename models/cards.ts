@@ -1,4 +1,5 @@
 /** Model cards of the shipped models, in the form of the Hugging Face hub. */
+import type { EpochLog } from "../src/rlhf/mod.ts";
 
 const WARNING =
   `These models can write offensive text: that is what they are for. The base model is the "before" of an
@@ -29,5 +30,42 @@ ${WARNING}
 - Training: ${figures.epochs} epochs, Muon 0.02 for matrices and AdamW 0.004 for the rest, rows of 127 tokens that hold several comments which do not see each other, seed 0.
 - Perplexity of a token on 3,000 held-out comments: ${figures.perplexity.toFixed(1)}.
 - Made by: \`deno task models base\`.
+`;
+}
+
+/** The card of the aligned model. */
+export function alignedCard(
+  { first, last, before, after }: {
+    first: EpochLog;
+    last: EpochLog;
+    before: number;
+    after: number;
+  },
+): string {
+  const percent = (share: number | undefined) => `${(100 * (share ?? NaN)).toFixed(1)} %`;
+  return `---
+license: apache-2.0
+language: en
+library_name: transformers
+pipeline_tag: text-generation
+base_model: comments-base
+---
+# comments-aligned
+
+comments-base after ${last.epoch} epochs of RLOO (32 prompts, 4 continuations each) against the reward of \`models/toxicity.json\`: the
+"after" of an alignment whose reward is known.
+
+${WARNING}
+
+| while training | before | after |
+|---|---|---|
+| toxic texts (reward below 0) | ${percent(first.toxicity)} | ${percent(last.toxicity)} |
+| KL to comments-base, nats a text | 0 | ${last.kl.toFixed(2)} |
+| distinct-2 | ${first.distinct2.toFixed(2)} | ${last.distinct2.toFixed(2)} |
+| words written | ${first.words.toFixed(1)} | ${last.words.toFixed(1)} |
+| perplexity of neutral held-out comments | ${before.toFixed(1)} | ${after.toFixed(1)} |
+
+- Data: prompts are the first two to four words of training comments.
+- Made by: \`deno task models aligned\`.
 `;
 }

@@ -23,7 +23,11 @@ function commands(): Command {
       "fairl train --pairs pairs.jsonl --out artefacts/mine",
     ),
   )
-    .option("--pairs <source>", "paradetox, davidson, mixture, synthetic or a file", "paradetox")
+    .option(
+      "--pairs <source>",
+      "models (sampled from the two that ship), paradetox, davidson, mixture, synthetic or a file",
+      "models",
+    )
     .addOption(
       new Option("--objective <name>", "loss of a pair")
         .choices(["max-margin", "max-entropy", "asymmetric", "confidence"])

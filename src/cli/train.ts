@@ -4,8 +4,10 @@ import { FairlError, messageOf, type Progress, sha256 } from "../base/mod.ts";
 import { openEncoder } from "../encode/mod.ts";
 import {
   defaultSettings,
+  distil,
   extract,
   type Extraction,
+  type ExtractionData,
   type ExtractionSettings,
   keptIn,
   METHODS,
@@ -39,6 +41,7 @@ import {
   type JudgedTexts,
   judgedTexts,
   type Judgement,
+  type RewardHead,
   saveArtefact,
   trainingThreshold,
 } from "../reward/mod.ts";
@@ -51,6 +54,7 @@ import {
   interruptible,
   shareFlag,
 } from "./options.ts";
+import { kindsOf, MODEL_PAIRS, sampleModelPairs } from "./model_pairs.ts";
 import { DEFAULT_ENCODER, refuseUnknownReward, withScorer } from "./reference.ts";
 import { note, print, terminalProgress } from "./terminal.ts";
 import { versions } from "./versions.ts";
@@ -84,8 +88,11 @@ interface Walk {
 }
 
 /** What is compared: the four extracted ones and what knows nothing of meaning. */
-const COMPARED = [...METHODS, "length", "words"] as const;
-type Compared = typeof COMPARED[number];
+const BASELINE_NAMES = ["length", "words"] as const;
+const COMPARED = [...METHODS, ...BASELINE_NAMES] as const;
+/** What is known beside them where both language models are at hand (white box). */
+const WHITE_BOX = ["distilled", "implicit"] as const;
+type Compared = typeof COMPARED[number] | typeof WHITE_BOX[number];
 
 /**
  * Runs the command.
@@ -107,7 +114,10 @@ export async function train(values: unknown): Promise<void> {
 async function walk(context: Walk): Promise<void> {
   const { flags, runtime, progress, signal } = context;
   const started = performance.now();
-  const set = await loadPairs(flags.pairs, {
+  const sampled = flags.pairs === MODEL_PAIRS
+    ? await sampleModelPairs(runtime, flags.seed, { progress, signal })
+    : undefined;
+  const set = sampled?.set ?? await loadPairs(flags.pairs, {
     onError: flags.onError,
     onProblem: ({ line, code, message }) => progress.log(`line ${line}: ${code}: ${message}`),
     seed: flags.seed,
@@ -131,9 +141,10 @@ async function walk(context: Walk): Promise<void> {
 
   const settings = settingsOf(flags, set);
   const extraction = await fit(context, set, split, features, settings);
+  const box = sampled && await whiteBox(context, set, split, features, sampled.implicit);
   const fitted = performance.now();
 
-  const judged = await judge(context, set, split, features, extraction);
+  const judged = await judge(context, set, split, features, extraction, box);
   await save(context, set, split, features, extraction, settings, judged);
   await Deno.remove(unfinishedFolder(flags.out), { recursive: true }).catch(() => {});
 
@@ -178,6 +189,9 @@ function describe(set: PairSet, split: PairSplit, progress: Progress): void {
       `${split.train.length} for training, ${split.validation.length} for validation, ` +
       `${split.test.length} for the test`,
   );
+  if (set.pairs.every(({ label }) => label !== undefined)) {
+    progress.log(`kinds, base -> aligned, T is toxic: ${kindsOf(set.pairs)}`);
+  }
 }
 
 /** Features of the set's distinct texts. */
@@ -215,6 +229,38 @@ async function encode({ flags, progress, signal }: Walk, set: PairSet): Promise<
   };
 }
 
+/** What the language models themselves say of texts, and what a head learned from it. */
+interface WhiteBox {
+  readonly implicit: ReadonlyMap<string, number>;
+  readonly distilled: RewardHead;
+}
+
+async function whiteBox(
+  { runtime }: Walk,
+  set: PairSet,
+  split: PairSplit,
+  features: Features,
+  implicit: ReadonlyMap<string, number>,
+): Promise<WhiteBox> {
+  const { texts } = textsOf(set.pairs);
+  const values = new Float32Array(features.rows.length / features.dimension);
+  for (const text of texts) values[features.rowOf.get(text)!] = implicit.get(text)!;
+  return { implicit, distilled: await distil(runtime, dataOf(set, split, features), values) };
+}
+
+function dataOf(set: PairSet, split: PairSplit, features: Features): ExtractionData {
+  const row = (text: string) => features.rowOf.get(text)!;
+  return {
+    features: features.rows,
+    dimension: features.dimension,
+    chosen: Int32Array.from(set.pairs, (pair) => row(pair.chosen)),
+    rejected: Int32Array.from(set.pairs, (pair) => row(pair.rejected)),
+    prompts: clusterIds(set.pairs.map(({ prompt }) => prompt)),
+    train: split.train,
+    validation: split.validation,
+  };
+}
+
 async function fit(
   { flags, runtime, progress, signal }: Walk,
   set: PairSet,
@@ -231,18 +277,9 @@ async function fit(
     device: runtime.device,
     detail: runtime.detail,
   }));
-  const row = (text: string) => features.rowOf.get(text)!;
   return await extract(
     runtime,
-    {
-      features: features.rows,
-      dimension: features.dimension,
-      chosen: Int32Array.from(set.pairs, (pair) => row(pair.chosen)),
-      rejected: Int32Array.from(set.pairs, (pair) => row(pair.rejected)),
-      prompts: clusterIds(set.pairs.map(({ prompt }) => prompt)),
-      train: split.train,
-      validation: split.validation,
-    },
+    dataOf(set, split, features),
     settings,
     { progress, signal, stages: keptIn(folder, fingerprint) },
   );
@@ -284,6 +321,7 @@ async function judge(
   split: PairSplit,
   features: Features,
   { heads }: Extraction,
+  box: WhiteBox | undefined,
 ): Promise<Judged> {
   const { flags, runtime } = context;
   const pairsOf = (part: Int32Array) => Array.from(part, (at) => set.pairs[at]!);
@@ -292,9 +330,12 @@ async function judge(
   const test = judgedTexts(pairsOf(split.test));
 
   const scorers = {} as Record<Compared, (judged: JudgedTexts) => Promise<ArrayLike<number>>>;
-  for (const method of METHODS) {
-    scorers[method] = ({ texts }) =>
-      evaluateHead(runtime, heads[method], featuresOf(features, texts));
+  const valued = (head: RewardHead) => ({ texts }: JudgedTexts) =>
+    evaluateHead(runtime, head, featuresOf(features, texts));
+  for (const method of METHODS) scorers[method] = valued(heads[method]);
+  if (box) {
+    scorers.distilled = valued(box.distilled);
+    scorers.implicit = ({ texts }) => Promise.resolve(texts.map((text) => box.implicit.get(text)!));
   }
   for (const baseline of BASELINES) {
     if (baseline.name !== "length" && baseline.name !== "words") continue;
@@ -302,7 +343,7 @@ async function judge(
     scorers[baseline.name] = ({ texts }) => Promise.resolve(texts.map(score));
   }
   const rewards = {} as Record<Compared, CalibratedJudgement>;
-  for (const name of COMPARED) {
+  for (const name of box ? [...METHODS, ...WHITE_BOX, ...BASELINE_NAMES] : COMPARED) {
     rewards[name] = {
       rewards: await scorers[name](test),
       threshold: trainingThreshold(train, await scorers[name](train)),
@@ -429,7 +470,7 @@ async function plots(
     const scores = (name: Compared) => rows.map((row) => rewards[name].rewards[row]!);
     const curve = (name: Compared) => new Ranked(scores(name), labels);
     result["roc.svg"] = await rocPlot(
-      Object.fromEntries(COMPARED.map((name) => [
+      Object.fromEntries((Object.keys(rewards) as Compared[]).map((name) => [
         name,
         { points: thinned(curve(name).rocCurve()), auc: curve(name).rocAuc() },
       ])),

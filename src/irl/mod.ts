@@ -22,3 +22,4 @@ export { type PathShape, type PathWeights } from "./path.ts";
 export { asGoodAs, separation } from "./separation.ts";
 export { defaultSettings, type ExtractionSettings, type Method, METHODS } from "./settings.ts";
 export { keptIn, type Stages, unkept } from "./stages.ts";
+export { distil } from "./distil.ts";

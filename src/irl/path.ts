@@ -224,7 +224,8 @@ function mlpGap(
   return sub(slice(values, [0], [batch]), slice(values, [batch], [2 * batch]));
 }
 
-function differencesOf(pairs: PairFeatures): HostTensor<"float32"> {
+/** `[pairs, dimension]`: features of the chosen text less those of the rejected one. */
+export function differencesOf(pairs: PairFeatures): HostTensor<"float32"> {
   const { features, dimension, chosen, rejected } = pairs;
   const data = new Float32Array(chosen.length * dimension);
   for (let pair = 0; pair < chosen.length; pair++) {

@@ -30,6 +30,8 @@ export function separation(gaps: ArrayLike<number>): number {
 
 /** Quantile of the normal distribution that a difference must pass to count. */
 const ONE_SIDED_5_PERCENT = 1.645;
+/** In nats; rewards that separate all pairs have losses that differ by rounding alone. */
+const NOTHING = 1e-9;
 
 /**
  * Whether a reward separates the pairs as well as the best one does, as far as these pairs can tell:
@@ -58,7 +60,7 @@ export function asGoodAs(
   const worse = calibratedLosses(gaps).map((loss, pair) => loss - lowest[pair]!);
   let mean = 0;
   for (const difference of worse) mean += difference / worse.length;
-  return mean <= ONE_SIDED_5_PERCENT * deviation(worse) / Math.sqrt(independent);
+  return mean <= NOTHING + ONE_SIDED_5_PERCENT * deviation(worse) / Math.sqrt(independent);
 }
 
 /** Loss of each pair under the best-calibrated Bradley-Terry model with these gaps. */

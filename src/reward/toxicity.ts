@@ -9,10 +9,19 @@ const schema = z.object({
   name: z.string(),
   bias: z.number(),
   words: z.record(z.string(), z.number()),
-});
+}) satisfies z.ZodType<ToxicityWeights>;
 
 /** The weights of a toxicity reward, as they are kept in a file. */
-export type ToxicityWeights = z.infer<typeof schema>;
+export interface ToxicityWeights {
+  /** Version of this layout. */
+  readonly format: 1;
+  /** What the reward is called in cards and tables. */
+  readonly name: string;
+  /** Logit of a text without any known word. */
+  readonly bias: number;
+  /** What a word adds to the logit of "toxic" by being there. */
+  readonly words: Readonly<Record<string, number>>;
+}
 
 const EPOCHS = 12;
 const STEP = 0.3;

@@ -65,7 +65,7 @@ export const DEFAULT_ALIGNMENT: AlignmentSettings = {
   group: 4,
   maxTokens: 18,
   minTokens: 3,
-  temperature: 0.8,
+  temperature: 0.7,
   learningRate: 3e-4,
   beta: 0.1,
   shortPenalty: 0.1,

@@ -11,5 +11,18 @@ export {
   type TextReward,
 } from "./align.ts";
 export { type PolicyOptions, PolicyTrainer, TokenReader } from "./policy.ts";
-export { layOut, perToken, type Sequence, type SequenceShape, sequenceSpecs } from "./sequences.ts";
+export {
+  layOut,
+  perToken,
+  type Sequence,
+  type SequenceInput,
+  type SequenceShape,
+  sequenceSpecs,
+} from "./sequences.ts";
 export { collapse, type EpochLog, textFigures } from "./watch.ts";
+export {
+  DEFAULT_PAIR_SAMPLING,
+  type PairSampling,
+  type SampledPair,
+  samplePairs,
+} from "./sample_pairs.ts";

@@ -1,4 +1,5 @@
 /** Prompts with their continuations as the tensors that a policy's step is fed. */
+import type { InputSpec } from "../graph/mod.ts";
 import type { Generated } from "../lm/mod.ts";
 import { type HostTensor, tensor } from "../runtime/mod.ts";
 
@@ -20,19 +21,25 @@ export interface SequenceShape {
   readonly maxTokens: number;
 }
 
-/** What the graph is fed for the written tokens. */
-export function sequenceSpecs({ rows, length, maxTokens }: SequenceShape) {
-  const written = rows * maxTokens;
+/**
+ * What the graph is fed: the tokens of every row; for each written token where the state before it
+ * stands among all states, the token itself, 1 where one was written (0 for what fills the tensor) and 0
+ * where the text might not end yet.
+ */
+export type SequenceInput = "tokens" | "places" | "targets" | "there" | "mayEnd";
+
+/** Types and shapes of what the graph is fed. */
+export function sequenceSpecs(
+  { rows, length, maxTokens }: SequenceShape,
+): Record<SequenceInput, InputSpec> {
+  const written = [rows * maxTokens];
   return {
     tokens: { type: "int32", dims: [rows, length] },
-    /** Where the state before each written token stands among all states. */
-    places: { type: "int32", dims: [written] },
-    targets: { type: "int32", dims: [written] },
-    /** 1 for a token that was written, 0 for what fills the tensor. */
-    there: { type: "float32", dims: [written] },
-    /** 0 where the text might not end yet. */
-    mayEnd: { type: "float32", dims: [written] },
-  } as const;
+    places: { type: "int32", dims: written },
+    targets: { type: "int32", dims: written },
+    there: { type: "float32", dims: written },
+    mayEnd: { type: "float32", dims: written },
+  };
 }
 
 /**
@@ -44,7 +51,7 @@ export function layOut(
   sequences: readonly Sequence[],
   { rows, length, maxTokens }: SequenceShape,
   minTokens: number,
-): Record<keyof ReturnType<typeof sequenceSpecs>, HostTensor> {
+): Record<SequenceInput, HostTensor> {
   const tokens = new Int32Array(rows * length);
   const count = rows * maxTokens;
   const [places, targets] = [new Int32Array(count), new Int32Array(count)];

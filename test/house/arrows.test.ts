@@ -16,7 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   encode: ["hub", "graph", "runtime", "base"],
   lm: ["hub", "graph", "runtime", "base"],
   reward: ["encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],
-  rlhf: ["lm", "graph", "runtime", "base"],
+  rlhf: ["lm", "pairs", "graph", "runtime", "base"],
   irl: ["reward", "encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],
   report: ["irl", "reward", "encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],
 };
