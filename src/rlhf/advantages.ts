@@ -23,6 +23,15 @@ export function groupNormalised(rewards: ArrayLike<number>, group: number): Floa
   );
 }
 
+/** Values less their mean, in deviations. */
+export function whitened(values: readonly number[]): Float64Array {
+  return byGroup(
+    values,
+    values.length,
+    (own, mean, deviation) => deviation > 0 ? (own - mean) / deviation : 0,
+  );
+}
+
 function byGroup(
   rewards: ArrayLike<number>,
   group: number,

@@ -1,16 +1,27 @@
 /** Policy optimisation: a language model moves towards a reward, watched on the way. */
-export { groupNormalised, leaveOneOut } from "./advantages.ts";
+export { groupNormalised, leaveOneOut, whitened } from "./advantages.ts";
+export { align, type Alignment, type AlignmentTools } from "./align.ts";
 export {
   type Algorithm,
   ALGORITHMS,
-  align,
-  type Alignment,
   type AlignmentSettings,
-  type AlignmentTools,
   DEFAULT_ALIGNMENT,
-  type TextReward,
-} from "./align.ts";
-export { type PolicyOptions, PolicyTrainer, TokenReader } from "./policy.ts";
+} from "./settings.ts";
+export { type PreferenceOptions, PreferenceTrainer } from "./dpo.ts";
+export {
+  type PolicyOptions,
+  PolicyTrainer,
+  type ReadingOptions,
+  TokenReader,
+  writtenLogs,
+} from "./policy.ts";
+export {
+  httpReward,
+  type HttpRewardOptions,
+  randomReward,
+  type RewardFunction,
+  standardised,
+} from "./rewards.ts";
 export {
   layOut,
   perToken,
@@ -20,6 +31,7 @@ export {
   sequenceSpecs,
 } from "./sequences.ts";
 export { collapse, type EpochLog, textFigures } from "./watch.ts";
+export { generalisedAdvantages, ValueHead, type ValueState } from "./value.ts";
 export {
   DEFAULT_PAIR_SAMPLING,
   type PairSampling,

@@ -16,9 +16,11 @@ import {
   sub,
   Trainer,
   type TrainerState,
+  type Value,
 } from "../graph/mod.ts";
 import {
   type DecoderConfig,
+  type DecoderParts,
   decoderStates,
   type DecoderWeights,
   tokenLogProbabilities,
@@ -37,6 +39,23 @@ export interface PolicyOptions extends SequenceShape {
   readonly klInLoss: number;
   /** How the parameters move; AdamW without decay by default. */
   readonly optimizer?: Optimizer;
+}
+
+/**
+ * log p of written tokens at a temperature, 0 where nothing was written, and the states before them.
+ *
+ * @param inputs As {@linkcode sequenceSpecs} declares them
+ */
+export function writtenLogs(
+  parts: DecoderParts,
+  inputs: Record<string, Value>,
+  temperature: number,
+): { log: Value; states: Value } {
+  const { tokens, places, targets, there, mayEnd } = inputs;
+  // The soft-max is only needed where something was written.
+  const states = gather(decoderStates(parts, tokens!), places!);
+  const log = tokenLogProbabilities(parts, states, targets!, { temperature, mayEnd: mayEnd! });
+  return { log: mul(log, there!), states };
 }
 
 /** Trains a policy on what it wrote. */
@@ -63,24 +82,18 @@ export class PolicyTrainer implements AsyncDisposable {
         referenceLog: written,
       },
       loss({ parameters, constants, inputs }) {
-        const { tokens, places, targets, there, mayEnd } = inputs;
         const parts = trainable.parts(parameters, constants);
-        // The soft-max is only needed where something was written.
-        const states = gather(decoderStates(parts, tokens!), places!);
-        const { temperature } = options;
-        const log = tokenLogProbabilities(parts, states, targets!, {
-          temperature,
-          mayEnd: mayEnd!,
-        });
+        const there = inputs["there"]!;
+        const { log } = writtenLogs(parts, inputs, options.temperature);
         const advantages = inputs["advantages"]!;
-        const ratio = exp(mul(sub(log, inputs["writtenLog"]!), there!));
+        const ratio = exp(mul(sub(log, inputs["writtenLog"]!), there));
         const clipped = clip(ratio, 1 - options.clip, 1 + options.clip);
         const gain = minimum(mul(ratio, advantages), mul(clipped, advantages));
-        const behind = mul(sub(inputs["referenceLog"]!, log), there!);
+        const behind = mul(sub(inputs["referenceLog"]!, log), there);
         const kl = sub(sub(exp(behind), behind), 1);
         const each = options.klInLoss > 0 ? sub(gain, mul(kl, options.klInLoss)) : gain;
         // Over tokens, not over texts: a long text's tokens count as much as a short one's.
-        return div(neg(reduceSum(mul(each, there!))), maximum(reduceSum(there!), 1));
+        return div(neg(reduceSum(mul(each, there))), maximum(reduceSum(there), 1));
       },
       optimizer: options.optimizer ?? adamW({ weightDecay: 0 }),
       clipNorm: 1,
@@ -100,6 +113,11 @@ export class PolicyTrainer implements AsyncDisposable {
     return this.trainable.merged(await this.trainer.parameters());
   }
 
+  /** What is trained, as it is now: with LoRA the adapters alone. */
+  async parameters(): Promise<Record<string, HostTensor<"float32">>> {
+    return await this.trainer.parameters();
+  }
+
   /** Everything that the next step depends on. */
   async state(): Promise<TrainerState> {
     return await this.trainer.state();
@@ -116,6 +134,14 @@ export class PolicyTrainer implements AsyncDisposable {
   }
 }
 
+/** How a {@linkcode TokenReader} reads. */
+export interface ReadingOptions extends SequenceShape {
+  /** The logits are divided by it. */
+  readonly temperature: number;
+  /** Whether the states are given too. */
+  readonly states?: boolean;
+}
+
 /** log p of written tokens under fixed weights. */
 export class TokenReader implements AsyncDisposable {
   private constructor(private readonly program: Program) {}
@@ -125,28 +151,33 @@ export class TokenReader implements AsyncDisposable {
     runtime: Runtime,
     config: DecoderConfig,
     weights: DecoderWeights,
-    options: SequenceShape & { readonly temperature: number },
+    { temperature, states: wanted = false, ...shape }: ReadingOptions,
   ): Promise<TokenReader> {
     const program = await Program.open(runtime, {
       constants: weights,
-      inputs: sequenceSpecs(options),
-      outputs({ constants, inputs: { tokens, places, targets, there, mayEnd } }) {
-        const parts = { config, weights: constants };
-        const states = gather(decoderStates(parts, tokens!), places!);
-        const log = tokenLogProbabilities(parts, states, targets!, {
-          temperature: options.temperature,
-          mayEnd: mayEnd!,
-        });
-        return { log: add(mul(log, there!), 0) };
+      inputs: sequenceSpecs(shape),
+      outputs({ constants, inputs }) {
+        const { log, states } = writtenLogs({ config, weights: constants }, inputs, temperature);
+        return { log: add(log, 0), ...(wanted ? { states } : {}) };
       },
     });
     return new TokenReader(program);
   }
 
-  /** `[rows * maxTokens]` in nats; 0 where nothing was written. */
-  async read(inputs: Record<string, HostTensor>): Promise<Float32Array> {
-    const { log } = await this.program.run(inputs);
-    return log!.data as Float32Array;
+  /**
+   * Reads what is laid out.
+   *
+   * @returns `log`, `[rows * maxTokens]` in nats, 0 where nothing was written; `states`, `[rows *
+   * maxTokens, width]`: those before each written token, where they were wanted
+   */
+  async read(
+    inputs: Record<string, HostTensor>,
+  ): Promise<{ log: Float32Array; states?: Float32Array }> {
+    const { log, states } = await this.program.run(inputs);
+    return {
+      log: log!.data as Float32Array,
+      ...(states ? { states: states.data as Float32Array } : {}),
+    };
   }
 
   /** Releases the session. */

@@ -3,8 +3,8 @@ import { FairlError, type Progress, Random, silent } from "../base/mod.ts";
 import { Generator, type LanguageModel } from "../lm/mod.ts";
 import type { PairKind, PreferencePair } from "../pairs/mod.ts";
 import type { Runtime } from "../runtime/mod.ts";
-import type { TextReward } from "./align.ts";
 import { TokenReader } from "./policy.ts";
+import type { RewardFunction } from "./rewards.ts";
 import { layOut, type Sequence, type SequenceShape } from "./sequences.ts";
 
 /** How pairs are sampled. */
@@ -58,7 +58,7 @@ export async function* samplePairs(
   prompts: readonly string[],
   settings: PairSampling,
   { judge, progress = silent, from = 0, signal }: {
-    readonly judge?: TextReward;
+    readonly judge?: RewardFunction;
     readonly progress?: Progress;
     readonly from?: number;
     readonly signal?: AbortSignal;
@@ -104,13 +104,14 @@ export async function* samplePairs(
       )
     );
     const [chosen, rejected] = texts as [string[], string[]];
+    const asked = chosen.map((_, index) => prompts[at + Math.floor(index / perPrompt)]!);
     const implicit = sides.map((side) =>
       implicitRewards(side, shape, minTokens, before.reader, after.reader)
     );
     const [chosenImplicit, rejectedImplicit] = [await implicit[0]!, await implicit[1]!];
-    const [better, worse] = judge ? [await judge(chosen), await judge(rejected)] : [];
+    const [better, worse] = judge ? [await judge(chosen, asked), await judge(rejected, asked)] : [];
     yield chosen.map((text, index): SampledPair => ({
-      prompt: prompts[at + Math.floor(index / perPrompt)]!,
+      prompt: asked[index]!,
       chosen: text,
       rejected: rejected[index]!,
       chosenImplicit: chosenImplicit[index]!,
@@ -143,7 +144,8 @@ async function implicitRewards(
   for (let from = 0; from < sequences.length; from += shape.rows) {
     const some = sequences.slice(from, from + shape.rows);
     const inputs = layOut(some, shape, minTokens);
-    const [before, after] = [await base.read(inputs), await aligned.read(inputs)];
+    const { log: before } = await base.read(inputs);
+    const { log: after } = await aligned.read(inputs);
     some.forEach((_, row) => {
       let sum = 0;
       for (let at = row * shape.maxTokens; at < (row + 1) * shape.maxTokens; at++) {

@@ -4,8 +4,8 @@
 export interface EpochLog {
   /** From 0: the reference itself. */
   readonly epoch: number;
-  /** Mean reward that the policy was trained with. */
-  readonly reward: number;
+  /** Mean reward that the policy is trained with; absent with DPO, which has none. */
+  readonly reward?: number;
   /** Share of texts below 0 under the judge; absent without one. */
   readonly toxicity?: number;
   /** KL to the reference in nats a text: mean of log p - log p_reference of what was written (k1). */
@@ -55,7 +55,9 @@ export function textFigures(
 
 /** Why a run should stop; undefined while it is well. */
 export function collapse(first: EpochLog, now: EpochLog): string | undefined {
-  if (!Number.isFinite(now.reward) || !Number.isFinite(now.kl)) return "a figure is not finite";
+  if (![now.reward ?? 0, now.kl, now.entropy].every(Number.isFinite)) {
+    return "a figure is not finite";
+  }
   for (const name of ["nearlyEmpty", "repeated"] as const) {
     if (now[name] > first[name] + 0.3) {
       const what = name === "repeated" ? "repeat themselves" : "are nearly empty";

@@ -1,5 +1,5 @@
 /** Alignment of a tiny model with rewards that are plain to see. */
-import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { FairlError, Random } from "../../src/base/mod.ts";
 import {
@@ -12,17 +12,23 @@ import {
   trainBpe,
 } from "../../src/lm/mod.ts";
 import {
+  type Algorithm,
   align,
   type AlignmentSettings,
   collapse,
   DEFAULT_ALIGNMENT,
   type EpochLog,
+  generalisedAdvantages,
   groupNormalised,
+  httpReward,
   layOut,
   leaveOneOut,
   PolicyTrainer,
+  PreferenceTrainer,
+  standardised,
   textFigures,
   TokenReader,
+  ValueHead,
 } from "../../src/rlhf/mod.ts";
 import { fullWeights, Generator } from "../../src/lm/mod.ts";
 import { type Device, Runtime } from "../../src/runtime/mod.ts";
@@ -66,26 +72,111 @@ const prompts = ["good", "bad day", "sun"];
 const small = (texts: readonly string[]) =>
   Promise.resolve(texts.map((text) => (text.match(/[a-z]/g)?.length ?? 0) / (text.length || 1)));
 
-for (const device of ["wasm", "native", "webgpu"] as Device[]) {
-  for (const algorithm of device === "webgpu" ? ["rloo"] as const : ["rloo", "grpo"] as const) {
-    Deno.test(`${algorithm} raises the reward on ${device}`, async () => {
+/** Which algorithms run where: each on wasm, one of each kind on the others. */
+const WHERE: Record<Device, readonly Algorithm[]> = {
+  wasm: ["rloo", "grpo", "ppo", "dpo"],
+  native: ["rloo", "ppo", "dpo"],
+  webgpu: ["rloo", "dpo"],
+};
+const polite = ["good day", "good sun", "bad night", "rain day"].map((chosen, at) => ({
+  prompt: prompts[at % prompts.length]!,
+  chosen,
+  rejected: "12?!#3".slice(at),
+}));
+
+for (const [device, algorithms] of Object.entries(WHERE) as [Device, readonly Algorithm[]][]) {
+  for (const algorithm of algorithms) {
+    Deno.test(`${algorithm} makes the wanted texts likelier on ${device}`, async () => {
       await using runtime = await Runtime.open(device);
       const short = device === "webgpu" ? { epochs: 3, prompts: 2 } : {};
-      const { log, stopped } = await align(runtime, model, small, prompts, {
-        ...settings,
-        algorithm,
-        ...short,
-      });
+      const goal = algorithm === "dpo" ? polite : small;
+      const judge = async (texts: readonly string[]) =>
+        (await small(texts)).map((share) => share - 0.7);
+      // Four pairs are soon known by heart, and then all texts are alike.
+      const gentle = algorithm === "dpo" ? { learningRate: 0.008 } : {};
+      const all = { ...settings, algorithm, ...short, ...gentle };
+      const { log, stopped } = await align(runtime, model, goal, prompts, all, { judge });
       assertEquals(stopped, undefined);
       assertEquals(log.length, (short.epochs ?? settings.epochs) + 1);
       assert(Math.abs(log[0]!.kl) < 1e-4, `the policy starts as the reference, KL ${log[0]!.kl}`);
-      if (device === "webgpu") return;
-      const [first, last] = [log[0]!.reward, log.at(-1)!.reward];
-      assert(last > first + 0.12, `reward ${first} to ${last}`);
+      if (device === "webgpu") return assert(log.at(-1)!.kl !== log[0]!.kl);
+      const [first, last] = [log[0]!.toxicity!, log.at(-1)!.toxicity!];
+      assert(last < first - 0.12, `unwanted share ${first} to ${last}`);
       assert(log.at(-1)!.kl > 0.1);
     });
   }
 }
+
+Deno.test("DPO's first loss is log 2, and a goal of the wrong kind is a named error", async () => {
+  await using runtime = await Runtime.open("wasm");
+  const options = { pairs: 2, beta: 0.1, maxTokens: 4 };
+  await using trainer = await PreferenceTrainer.open(
+    runtime,
+    model,
+    fullWeights(config, model.weights),
+    polite,
+    options,
+  );
+  assertAlmostEquals(await trainer.step(new Random(0), 0.01), Math.LN2, 1e-5);
+  assert(await trainer.step(new Random(0), 0.01) < Math.LN2);
+  const wrong = () => align(runtime, model, polite, prompts, settings);
+  assertEquals((await assertRejects(wrong, FairlError)).code, "rlhf.goal");
+});
+
+Deno.test("a value head learns a linear value, and goes on from its state", () => {
+  const random = new Random(1);
+  const rows = Array.from({ length: 200 }, (_, row) => row);
+  const states = random.normals(600, 1);
+  const returns = rows.map((row) => 2 * states[3 * row]! - states[3 * row + 2]! + 0.5);
+  const head = new ValueHead(3);
+  assertEquals(head.at(states, 7), 0);
+  for (let epoch = 0; epoch < 3; epoch++) head.learn(states, rows, returns);
+  assertAlmostEquals(head.at(states, 7), returns[7]!, 0.05);
+  const other = new ValueHead(3);
+  other.load(head.state());
+  assertEquals(other.at(states, 9), head.at(states, 9));
+});
+
+Deno.test("generalised advantages with lambda 1 are what came less what was expected", () => {
+  const numbers = fc.array(fc.tuple(fc.integer({ min: -9, max: 9 }), fc.integer()), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  fc.assert(fc.property(numbers, (steps) => {
+    const rewards = steps.map(([reward]) => reward);
+    const values = steps.map(([, value]) => value % 10);
+    const { advantages, returns } = generalisedAdvantages(rewards, values, 1);
+    rewards.forEach((_, at) => {
+      const rest = rewards.slice(at).reduce((sum, reward) => sum + reward, 0);
+      assertAlmostEquals(returns[at]!, rest, 1e-9);
+      assertAlmostEquals(advantages[at]!, rest - values[at]!, 1e-9);
+    });
+  }));
+});
+
+Deno.test("a standardised reward has mean 0 and deviation 1 where it was taken, and a cap", async () => {
+  const reward = standardised(small, [0, 1, 0, 1], 0.5);
+  assertEquals(await reward(["ab", "12", "a1"], ["", "", ""]), [0.5, -1, 0]);
+  assertThrows(() => standardised(small, [1, 1], 0.5), FairlError, "the same");
+});
+
+Deno.test("a reward server that fails is asked again, one that refuses is not", async () => {
+  let asked = 0;
+  let status = 503;
+  await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
+    asked++;
+    if (asked % 2 === 1) return new Response("busy", { status });
+    return request.json().then(({ query, prompts }) =>
+      Response.json({ rewards: query.map((_: string, at: number) => prompts[at].length) })
+    );
+  });
+  const reward = httpReward(`http://127.0.0.1:${server.addr.port}/get_reward`);
+  assertEquals(await reward(["a b", "c d"], ["a", "c "]), [1, 2]);
+  assertEquals(asked, 2);
+  status = 422;
+  const failed = await assertRejects(() => reward(["a"], ["a"]), FairlError);
+  assertEquals([failed.code, asked], ["rlhf.reward", 3]);
+});
 
 Deno.test("a run that was stopped goes on to the same bytes", async () => {
   await using runtime = await Runtime.open("wasm");
@@ -120,7 +211,7 @@ Deno.test("the first step of the clipped surrogate is REINFORCE: its gradient re
     ...shape,
     temperature: 0.7,
   });
-  const read = await reader.read(inputs);
+  const { log: read } = await reader.read(inputs);
   sequences.forEach(({ written: { logProbabilities } }, row) =>
     logProbabilities.forEach((log, at) => assertAlmostEquals(read[row * 4 + at]!, log, 1e-4))
   );
@@ -141,7 +232,7 @@ Deno.test("the first step of the clipped surrogate is REINFORCE: its gradient re
     ...shape,
     temperature: 0.7,
   });
-  assert((await after.read(inputs))[4]! > read[4]!);
+  assert((await after.read(inputs)).log[4]! > read[4]!);
 });
 
 Deno.test("advantages sum to zero in every group and keep its order", () => {
@@ -153,8 +244,8 @@ Deno.test("advantages sum to zero in every group and keep its order", () => {
     },
   );
   fc.assert(fc.property(groups, (given) => {
-    for (const  of of[leaveOneOut, groupNormalised]) {
-      const advantages = of(given.flat(), 3);
+    for (const advantagesOf of [leaveOneOut, groupNormalised]) {
+      const advantages = advantagesOf(given.flat(), 3);
       given.forEach((rewards, at) => {
         const own = advantages.slice(3 * at, 3 * at + 3);
         assertAlmostEquals(own[0]! + own[1]! + own[2]!, 0, 1e-6);
