@@ -1,6 +1,6 @@
 /** The command table of fairl: every command is a thin call into a room. */
 import { Command, CommanderError, Option } from "commander";
-import { withEncodingFlags } from "./cli/options.ts";
+import { withDevice, withEncodingFlags, withModels } from "./cli/options.ts";
 import { note, print, report } from "./cli/terminal.ts";
 
 /** Builds the command table. Each command's code is loaded when the command is run. */
@@ -48,6 +48,7 @@ function commands(): Command {
     .addOption(
       new Option("--on-error <what>", "at a bad row").choices(["stop", "skip"]).default("stop"),
     )
+    .option("--prompts <number>", "--pairs models: prompts that both continue twice", "1500")
     .option("--resume", "go on with a run that was stopped");
   for (
     const [flag, about] of [
@@ -80,10 +81,12 @@ function commands(): Command {
     ),
   )
     .requiredOption("--pairs <source>", "the texts to compare on: a named source or a file")
+    .option("--base <model>", "implicit: the model before alignment", "comments-base")
+    .option("--aligned <model>", "implicit: the model after it", "comments-aligned")
     .option("--seed <number>", "draws of the bootstrap", "0")
     .action(async (a, b, flags) => (await import("./cli/starc.ts")).starcCommand(a, b, flags));
 
-  command(
+  const pairs = command(
     "pairs <source>",
     "what is in a set of pairs, its problems and its artefacts",
     "fairl pairs pairs.jsonl",
@@ -94,6 +97,85 @@ function commands(): Command {
     .option("--seed <number>", "which sample the baselines see", "0")
     .option("--json", "print one JSON document and nothing else")
     .action(async (source, flags) => (await import("./cli/pairs.ts")).pairs(source, flags));
+
+  withModels(withDevice(
+    pairs.command("make").description(
+      "pairs out of two language models: the aligned one's text is chosen, the base's rejected",
+    ).addHelpText("after", "\nExample:\n  fairl pairs make --out pairs.jsonl --seed 1"),
+  ))
+    .option("--prompts <file>", "lines, JSONL, CSV or TSV; default: those that ship")
+    .option("--reference <reward>", "toxicity, lexicon, davidson, none or an artefact", "toxicity")
+    .option("--out <file>", "where the pairs go", "pairs.jsonl")
+    .option("--per-prompt <number>", "pairs of each prompt", "2")
+    .option("--max-tokens <number>", "longest continuation", "18")
+    .option("--temperature <number>", "of both models", "0.7")
+    .option("--seed <number>", "all draws", "0")
+    .option("--resume", "go on with a run that was stopped")
+    .action(async (flags) => (await import("./cli/pairs_make.ts")).makePairs(flags));
+
+  withModels(withDevice(
+    command(
+      "implicit [file]",
+      "what two models themselves say of texts: log p of the aligned over the base, in nats",
+      "fairl implicit pairs.jsonl",
+    ),
+  ))
+    .option("--column <name>", "the column that holds the text", "text")
+    .action(async (file, flags) => (await import("./cli/implicit.ts")).implicit(file, flags));
+
+  withDevice(
+    command(
+      "sample [prompt...]",
+      "a language model continues prompts, one line of JSON for each text",
+      'fairl sample "the movie was" --count 3',
+    ),
+  )
+    .option("--model <model>", "comments-base, comments-aligned or a folder", "comments-base")
+    .option("--prompts <file>", "lines, JSONL, CSV or TSV; default: those that ship")
+    .option("--count <number>", "texts for each prompt", "1")
+    .option("--max-tokens <number>", "longest continuation", "18")
+    .option("--temperature <number>", "0 takes the likeliest token", "0.7")
+    .option("--top-k <number>", "only so many of the likeliest tokens")
+    .option("--top-p <share>", "only the fewest tokens that reach this probability")
+    .option("--min-p <share>", "only tokens at least this part as likely as the likeliest")
+    .option("--stop <text...>", "ends a text")
+    .option("--seed <number>", "all draws", "0")
+    .action(async (prompt, flags) => (await import("./cli/sample.ts")).sample(prompt, flags));
+
+  withEncodingFlags(
+    command(
+      "rlhf",
+      "align a language model with a reward, or with pairs, held near a frozen reference",
+      "fairl rlhf --reward artefacts/reward --cap 0.5 --out aligned/again",
+    ),
+  )
+    .option("--model <model>", "comments-base, comments-aligned or a folder", "comments-base")
+    .option(
+      "--reward <reward>",
+      "toxicity, lexicon, davidson, random[:SEED], an artefact, or the URL of a reward server",
+      "toxicity",
+    )
+    .option("--judge <reward>", "what is watched: below 0 is toxic; none for none", "toxicity")
+    .option("--pairs <source>", "dpo: preference pairs")
+    .option("--prompts <file>", "lines, JSONL, CSV or TSV; default: those that ship")
+    .addOption(
+      new Option("--algo <name>", "how").choices(["rloo", "grpo", "ppo", "dpo"]).default("rloo"),
+    )
+    .option("--epochs <number>", "batches of prompts", "40")
+    .option("--batch <number>", "prompts (dpo: pairs) in a batch", "32")
+    .option("--group <number>", "continuations of a prompt", "4")
+    .option("--max-tokens <number>", "longest continuation", "18")
+    .option("--temperature <number>", "of sampling", "0.7")
+    .option("--learning-rate <number>", "step size; default: 6e-4, with --lora 2e-3")
+    .option("--beta <number>", "coefficient of the KL to the reference", "0.03")
+    .option("--target-kl <nats>", "KL a text that beta is steered to")
+    .option("--cap <deviations>", "standardise the reward and pay for no more than this")
+    .option("--lora <rank>", "train adapters of this rank instead of all weights")
+    .option("--seed <number>", "prompts, draws and adapters", "0")
+    .option("--out <folder>", "where the model goes", "artefacts/aligned")
+    .option("--checkpoint-every <epochs>", "how often a checkpoint is kept", "10")
+    .option("--resume", "go on with a run that was stopped")
+    .action(async (flags) => (await import("./cli/rlhf.ts")).rlhf(flags));
 
   command("devices", "what this machine computes on, and which device auto takes", "fairl devices")
     .option("--json", "print one JSON document and nothing else")

@@ -1,18 +1,12 @@
 /** Pairs sampled from the two language models that ship with the toolkit. */
-import { fromFileUrl } from "@std/path";
-import { z } from "zod";
 import type { Progress } from "../base/mod.ts";
-import { loadModel } from "../lm/mod.ts";
 import { PAIR_KINDS, type PairSet, pairSet, type PreferencePair } from "../pairs/mod.ts";
-import { toxicityReward } from "../reward/mod.ts";
 import { DEFAULT_PAIR_SAMPLING, samplePairs } from "../rlhf/mod.ts";
 import type { Runtime } from "../runtime/mod.ts";
+import { openModel, promptsOf, toxicity } from "./models.ts";
 
 /** The name that stands for them. */
 export const MODEL_PAIRS = "models";
-/** Prompts that are continued, twice by each model. */
-const PROMPTS = 1500;
-
 /** Pairs and what both models make of their texts. */
 export interface ModelPairs {
   /** The pairs; the reward that the aligned model was aligned with is their reference. */
@@ -21,20 +15,19 @@ export interface ModelPairs {
   readonly implicit: ReadonlyMap<string, number>;
 }
 
-/** Samples pairs from models/comments-base and models/comments-aligned. */
+/**
+ * Samples pairs from models/comments-base and models/comments-aligned.
+ *
+ * @param settings `prompts`: how many are continued, twice by each model
+ */
 export async function sampleModelPairs(
   runtime: Runtime,
-  seed: number,
+  { seed, prompts: count }: { readonly seed: number; readonly prompts: number },
   { progress, signal }: { progress: Progress; signal: AbortSignal },
 ): Promise<ModelPairs> {
-  const place = (name: string) => fromFileUrl(new URL(`../../models/${name}`, import.meta.url));
-  const read = async (name: string) => JSON.parse(await Deno.readTextFile(place(name)));
-  const [base, aligned] = [
-    await loadModel(place("comments-base")),
-    await loadModel(place("comments-aligned")),
-  ];
-  const { score } = toxicityReward(await read("toxicity.json"));
-  const prompts = z.array(z.string()).parse(await read("prompts.json")).slice(0, PROMPTS);
+  const [base, aligned] = [await openModel("comments-base"), await openModel("comments-aligned")];
+  const { score } = await toxicity();
+  const prompts = (await promptsOf(undefined)).slice(0, count);
   const pairs: PreferencePair[] = [];
   const implicit = new Map<string, number>();
   const settings = { ...DEFAULT_PAIR_SAMPLING, seed };

@@ -9,6 +9,10 @@ export const deviceFlag = z.enum(DEVICE_REQUESTS);
 /** A whole number from 0, written in digits. */
 export const countFlag = z.string().regex(/^\d+$/, "a whole number is needed").transform(Number)
   .pipe(z.number().int().max(2 ** 31 - 1));
+/** A number above 0. */
+export const positiveFlag = z.coerce.number({ error: "a number above 0 is needed" }).positive(
+  "a number above 0 is needed",
+);
 /** A share between 0 and 1. */
 export const shareFlag = z.coerce.number().min(0).max(1);
 
@@ -46,6 +50,13 @@ export function checked<T extends z.ZodType>(schema: T, values: unknown): z.infe
   const { path, message } = result.error.issues[0]!;
   const flag = String(path[0] ?? "").replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   throw new FairlError("cli.flag", `--${flag}: ${message.replace(/^Invalid/, "invalid")}`);
+}
+
+/** Adds `--base` and `--aligned` to a command. */
+export function withModels(command: Command): Command {
+  return command
+    .option("--base <model>", "the model before alignment", "comments-base")
+    .option("--aligned <model>", "the model after it", "comments-aligned");
 }
 
 /** The folder for downloads and features: `FAIRL_CACHE`, else `fairl` in the user's cache folder. */

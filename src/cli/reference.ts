@@ -9,7 +9,9 @@ import {
   TextReward,
   type TextScorer,
 } from "../reward/mod.ts";
+import { implicitRewards } from "../rlhf/mod.ts";
 import type { DeviceRequest, Runtime } from "../runtime/mod.ts";
+import { openModel, toxicity } from "./models.ts";
 import { cacheFolder } from "./options.ts";
 
 /** What {@linkcode withScorer} needs. */
@@ -22,7 +24,18 @@ export interface ScorerContext {
   readonly encoder: string;
   /** The pairs that the reward is compared on. */
   readonly pairs: readonly PreferencePair[];
+  /** The models of the `implicit` reward, by name. */
+  readonly models?: { readonly base: string; readonly aligned: string };
 }
+
+/** Rewards that a name stands for. */
+export const NAMED_REWARDS: readonly string[] = [
+  "davidson",
+  "lexicon",
+  "toxicity",
+  "column",
+  "implicit",
+];
 
 /** What an encoder is when none is named. */
 export const DEFAULT_ENCODER = "use-lite";
@@ -30,7 +43,7 @@ export const DEFAULT_ENCODER = "use-lite";
 /**
  * Opens a reward by name and lends it to `work`.
  *
- * @param name `davidson`, `lexicon`, `column`, or the folder of an artefact
+ * @param name `davidson`, `lexicon`, `toxicity`, `column`, `implicit`, or the folder of an artefact
  * @throws FairlError `cli.reward` when there is no such reward
  */
 export async function withScorer<T>(
@@ -40,6 +53,8 @@ export async function withScorer<T>(
 ): Promise<T> {
   await refuseUnknownReward(name);
   if (name === "lexicon") return await work(await lexiconReference());
+  if (name === "toxicity") return await work(await toxicity());
+  if (name === "implicit") return await work(await implicitReference(context));
   if (name === "column") return await work(columnReference(knownRewards(context.pairs)));
   if (name === "davidson") {
     await using encoder: Encoder = await openEncoder(context.encoder, {
@@ -62,17 +77,43 @@ export async function withScorer<T>(
   });
 }
 
+/** What two models say of the texts of pairs, each after the prompt of its first pair. */
+async function implicitReference({ runtime, pairs, models }: ScorerContext): Promise<TextScorer> {
+  if (!models) {
+    throw new FairlError("cli.reward", "implicit needs both models: name --base and --aligned");
+  }
+  const [base, aligned] = [await openModel(models.base), await openModel(models.aligned)];
+  const prompts = new Map(
+    pairs.toReversed().flatMap(({ prompt, chosen, rejected }) => [
+      [chosen, prompt],
+      [rejected, prompt],
+    ]),
+  );
+  return {
+    name: `implicit (log p of ${aligned.name} over ${base.name})`,
+    score: async (texts) =>
+      Float32Array.from(
+        await implicitRewards(
+          runtime,
+          base,
+          aligned,
+          texts.map((text) => ({ prompt: prompts.get(text) ?? "", text })),
+        ),
+      ),
+  };
+}
+
 /**
  * Checks the name of a reward before anything is computed for it.
  *
  * @throws FairlError `cli.reward` when there is no such reward
  */
 export async function refuseUnknownReward(name: string): Promise<void> {
-  if (["davidson", "lexicon", "column"].includes(name)) return;
+  if (NAMED_REWARDS.includes(name)) return;
   if (await Deno.stat(name).then((stat) => stat.isDirectory, () => false)) return;
   throw new FairlError(
     "cli.reward",
-    `${name} is no reward: name davidson, lexicon, column or the folder of an artefact`,
+    `${name} is no reward: name ${NAMED_REWARDS.join(", ")} or the folder of an artefact`,
   );
 }
 

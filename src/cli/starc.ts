@@ -8,12 +8,18 @@ import { cacheFolder, checked, countFlag, encodingFlags, interruptible } from ".
 import { DEFAULT_ENCODER, withScorer } from "./reference.ts";
 import { print, terminalProgress } from "./terminal.ts";
 
-const schema = z.object({ ...encodingFlags, pairs: z.string().min(1), seed: countFlag });
+const schema = z.object({
+  ...encodingFlags,
+  pairs: z.string().min(1),
+  seed: countFlag,
+  base: z.string().min(1),
+  aligned: z.string().min(1),
+});
 
 /**
  * Runs the command.
  *
- * @param a `davidson`, `lexicon`, `column` or the folder of an artefact
+ * @param a `davidson`, `lexicon`, `toxicity`, `column`, `implicit` or the folder of an artefact
  * @param b The same
  */
 export async function starcCommand(a: string, b: string, values: unknown): Promise<void> {
@@ -33,6 +39,7 @@ export async function starcCommand(a: string, b: string, values: unknown): Promi
       device: flags.device,
       encoder: flags.encoder ?? DEFAULT_ENCODER,
       pairs,
+      models: flags,
     };
     const rewards: { name: string; values: Float32Array }[] = [];
     for (const name of [a, b]) {

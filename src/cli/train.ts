@@ -55,6 +55,7 @@ import {
   shareFlag,
 } from "./options.ts";
 import { kindsOf, MODEL_PAIRS, sampleModelPairs } from "./model_pairs.ts";
+import { refuseForeignFolder } from "./out.ts";
 import { DEFAULT_ENCODER, refuseUnknownReward, withScorer } from "./reference.ts";
 import { note, print, terminalProgress } from "./terminal.ts";
 import { versions } from "./versions.ts";
@@ -70,6 +71,7 @@ const schema = z.object({
   seed: countFlag,
   onError: z.enum(["stop", "skip"]),
   resume: z.boolean().default(false),
+  prompts: countFlag,
   world: z.enum(["linear", "nonlinear", "noisy"]).optional(),
   worldInputs: z.enum(["texts", "features"]).optional(),
   worldPrompts: countFlag.optional(),
@@ -101,7 +103,7 @@ type Compared = typeof COMPARED[number] | typeof WHITE_BOX[number];
  */
 export async function train(values: unknown): Promise<void> {
   const flags = checked(schema, values);
-  await refuseForeignFolder(flags.out);
+  await refuseForeignFolder(flags.out, "card.json", "artefact");
   const { reference = "none" } = flags;
   if (reference !== "none") await refuseUnknownReward(reference);
   await interruptible(async (signal) => {
@@ -115,7 +117,7 @@ async function walk(context: Walk): Promise<void> {
   const { flags, runtime, progress, signal } = context;
   const started = performance.now();
   const sampled = flags.pairs === MODEL_PAIRS
-    ? await sampleModelPairs(runtime, flags.seed, { progress, signal })
+    ? await sampleModelPairs(runtime, flags, { progress, signal })
     : undefined;
   const set = sampled?.set ?? await loadPairs(flags.pairs, {
     onError: flags.onError,
@@ -507,22 +509,4 @@ function featuresOf({ rows, rowOf, dimension }: Features, texts: readonly string
     result.set(rows.subarray(row * dimension, (row + 1) * dimension), at * dimension);
   });
   return result;
-}
-
-/** A folder that is there and holds something else than an artefact is not ours to replace. */
-async function refuseForeignFolder(out: string): Promise<void> {
-  let names: string[];
-  try {
-    names = (await Array.fromAsync(Deno.readDir(out))).map((entry) => entry.name);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    if (error instanceof Deno.errors.NotADirectory) names = ["a file"];
-    else throw error;
-  }
-  if (names.length > 0 && !names.includes("card.json")) {
-    throw new FairlError(
-      "cli.out",
-      `--out: ${out} is there and is no artefact; name a folder that is empty or new`,
-    );
-  }
 }

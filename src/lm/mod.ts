@@ -1,4 +1,5 @@
 /** Causal language models: their graphs, weights, tokenizers, training and sampling. */
+export { adapterFiles, readAdapter, type SavedAdapter } from "./adapter.ts";
 export { BOS, EOS, trainBpe } from "./bpe.ts";
 export {
   configJson,

@@ -1,5 +1,5 @@
 /** A language model as a folder: config.json, tokenizer.json, model.safetensors, README.md. */
-import { join } from "@std/path";
+import { dirname, join } from "@std/path";
 import { FairlError, messageOf, sha256, writeFolderAtomic } from "../base/mod.ts";
 import { readSafetensors, writeSafetensors } from "../hub/mod.ts";
 import { type HostTensor, tensor } from "../runtime/mod.ts";
@@ -57,12 +57,14 @@ export interface SavedModel {
   readonly tokenizer: Readonly<Record<string, unknown>>;
   /** Its model card. */
   readonly card: string;
+  /** What else lies in the folder, by path. */
+  readonly files?: Readonly<Record<string, Uint8Array>>;
 }
 
 /** Writes a model, whole or not at all; the folder is replaced. */
 export async function saveModel(
   folder: string,
-  { config, weights, tokenizer, card }: SavedModel,
+  { config, weights, tokenizer, card, files = {} }: SavedModel,
   dtype: "F32" | "F16" = "F32",
 ): Promise<void> {
   const kept = dtype === "F16" ? "float16" : "float32";
@@ -73,6 +75,10 @@ export async function saveModel(
     await write("tokenizer.json", `${JSON.stringify(tokenizer)}\n`);
     await write("README.md", card);
     await Deno.writeFile(join(into, "model.safetensors"), writeSafetensors(weights, dtype));
+    for (const [name, content] of Object.entries(files)) {
+      await Deno.mkdir(dirname(join(into, name)), { recursive: true });
+      await Deno.writeFile(join(into, name), content);
+    }
   });
 }
 

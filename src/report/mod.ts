@@ -1,4 +1,5 @@
 /** What people look at: tables and plots. */
+export { alignmentPlot, type AlignmentPoint } from "./alignment_plot.ts";
 export {
   againstReferencePlot,
   gapsPlot,

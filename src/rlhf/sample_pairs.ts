@@ -1,11 +1,12 @@
 /** Preference pairs out of two language models: both continue the same prompts. */
-import { FairlError, type Progress, Random, silent } from "../base/mod.ts";
+import { type Progress, Random, silent } from "../base/mod.ts";
 import { Generator, type LanguageModel } from "../lm/mod.ts";
 import type { PairKind, PreferencePair } from "../pairs/mod.ts";
 import type { Runtime } from "../runtime/mod.ts";
+import { logRatios, refuseOtherTokenizer } from "./implicit.ts";
 import { TokenReader } from "./policy.ts";
 import type { RewardFunction } from "./rewards.ts";
-import { layOut, type Sequence, type SequenceShape } from "./sequences.ts";
+import type { Sequence, SequenceShape } from "./sequences.ts";
 
 /** How pairs are sampled. */
 export interface PairSampling {
@@ -64,12 +65,7 @@ export async function* samplePairs(
     readonly signal?: AbortSignal;
   } = {},
 ): AsyncGenerator<SampledPair[]> {
-  if (JSON.stringify(base.tokenizer.json) !== JSON.stringify(aligned.tokenizer.json)) {
-    throw new FairlError(
-      "rlhf.tokenizer",
-      `${base.name} and ${aligned.name} have other tokenizers`,
-    );
-  }
+  refuseOtherTokenizer(base, aligned);
   const { perPrompt, maxTokens, minTokens, temperature } = settings;
   const { encode, decode } = base.tokenizer;
   const rows = prompts.map((text) => Int32Array.of(base.config.bos, ...encode(text)));
@@ -105,10 +101,15 @@ export async function* samplePairs(
     );
     const [chosen, rejected] = texts as [string[], string[]];
     const asked = chosen.map((_, index) => prompts[at + Math.floor(index / perPrompt)]!);
-    const implicit = sides.map((side) =>
-      implicitRewards(side, shape, minTokens, before.reader, after.reader)
-    );
-    const [chosenImplicit, rejectedImplicit] = [await implicit[0]!, await implicit[1]!];
+    const implicit = async (side: readonly Sequence[]) => {
+      const found: number[] = [];
+      for (let start = 0; start < side.length; start += shape.rows) {
+        const some = side.slice(start, start + shape.rows);
+        found.push(...await logRatios(some, shape, minTokens, before.reader, after.reader));
+      }
+      return found;
+    };
+    const [chosenImplicit, rejectedImplicit] = [await implicit(sides[0]), await implicit(sides[1])];
     const [better, worse] = judge ? [await judge(chosen, asked), await judge(rejected, asked)] : [];
     yield chosen.map((text, index): SampledPair => ({
       prompt: asked[index]!,
@@ -127,34 +128,6 @@ export async function* samplePairs(
     progress.update(Math.min(at + CHUNK, prompts.length));
   }
   progress.end();
-}
-
-/**
- * The implicit reward of texts (Rafailov et al. 2023, equation 5, beta left out): log p_aligned -
- * log p_base of what was written, summed over its tokens, in nats.
- */
-async function implicitRewards(
-  sequences: readonly Sequence[],
-  shape: SequenceShape,
-  minTokens: number,
-  base: TokenReader,
-  aligned: TokenReader,
-): Promise<number[]> {
-  const rewards: number[] = [];
-  for (let from = 0; from < sequences.length; from += shape.rows) {
-    const some = sequences.slice(from, from + shape.rows);
-    const inputs = layOut(some, shape, minTokens);
-    const { log: before } = await base.read(inputs);
-    const { log: after } = await aligned.read(inputs);
-    some.forEach((_, row) => {
-      let sum = 0;
-      for (let at = row * shape.maxTokens; at < (row + 1) * shape.maxTokens; at++) {
-        sum += after[at]! - before[at]!;
-      }
-      rewards.push(sum);
-    });
-  }
-  return rewards;
 }
 
 function kindOf(rejected: number, chosen: number): PairKind {

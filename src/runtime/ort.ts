@@ -2,6 +2,7 @@
 import type * as Ort from "onnxruntime-web";
 import { FairlError, messageOf } from "../base/mod.ts";
 import type { Device } from "./device.ts";
+import { growSharedMemorySeldom } from "./memory.ts";
 
 export type { Ort };
 /** The part of onnxruntime's interface that its three packages share. */
@@ -50,6 +51,7 @@ export function loadOrt(device: Device): Promise<OrtModule> {
 
 async function importOrt(device: Device): Promise<OrtModule> {
   const name = PACKAGES[device];
+  if (device === "wasm") growSharedMemorySeldom();
   try {
     const module = await import(name);
     const ort = (module.InferenceSession ? module : module.default) as OrtModule;
