@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { FairlError } from "../base/mod.ts";
 import { readRows } from "../pairs/mod.ts";
-import { implicitRewards, type PromptedText } from "../rlhf/mod.ts";
+import { ImplicitReward, type PromptedText } from "../rlhf/mod.ts";
 import { Runtime } from "../runtime/mod.ts";
 import { formatOf, type Item, itemsOf, written } from "./items.ts";
 import { openModel } from "./models.ts";
@@ -28,10 +28,8 @@ export async function implicit(file = "-", values: unknown): Promise<void> {
   const texts = rows.flatMap(({ asked }) => Object.values(asked));
   await interruptible(async (signal) => {
     await using runtime = await Runtime.open(flags.device);
-    const rewards = await implicitRewards(runtime, base, aligned, texts, {
-      progress: terminalProgress(),
-      signal,
-    });
+    await using reward = ImplicitReward.open(runtime, base, aligned);
+    const rewards = await reward.score(texts, { progress: terminalProgress(), signal });
     let at = 0;
     const out = rows.map(({ values, asked }) => ({
       ...values,

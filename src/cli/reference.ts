@@ -9,7 +9,7 @@ import {
   TextReward,
   type TextScorer,
 } from "../reward/mod.ts";
-import { implicitRewards } from "../rlhf/mod.ts";
+import { ImplicitReward } from "../rlhf/mod.ts";
 import type { DeviceRequest, Runtime } from "../runtime/mod.ts";
 import { openModel, toxicity } from "./models.ts";
 import { cacheFolder } from "./options.ts";
@@ -54,7 +54,7 @@ export async function withScorer<T>(
   await refuseUnknownReward(name);
   if (name === "lexicon") return await work(await lexiconReference());
   if (name === "toxicity") return await work(await toxicity());
-  if (name === "implicit") return await work(await implicitReference(context));
+  if (name === "implicit") return await withImplicit(context, work);
   if (name === "column") return await work(columnReference(knownRewards(context.pairs)));
   if (name === "davidson") {
     await using encoder: Encoder = await openEncoder(context.encoder, {
@@ -77,8 +77,11 @@ export async function withScorer<T>(
   });
 }
 
-/** What two models say of the texts of pairs, each after the prompt of its first pair. */
-async function implicitReference({ runtime, pairs, models }: ScorerContext): Promise<TextScorer> {
+/** Lends what two models say of the texts of pairs, each after the prompt of its first pair. */
+async function withImplicit<T>(
+  { runtime, pairs, models }: ScorerContext,
+  work: (scorer: TextScorer) => Promise<T>,
+): Promise<T> {
   if (!models) {
     throw new FairlError("cli.reward", "implicit needs both models: name --base and --aligned");
   }
@@ -89,18 +92,14 @@ async function implicitReference({ runtime, pairs, models }: ScorerContext): Pro
       [rejected, prompt],
     ]),
   );
-  return {
+  await using reward = ImplicitReward.open(runtime, base, aligned);
+  return await work({
     name: `implicit (log p of ${aligned.name} over ${base.name})`,
     score: async (texts) =>
       Float32Array.from(
-        await implicitRewards(
-          runtime,
-          base,
-          aligned,
-          texts.map((text) => ({ prompt: prompts.get(text) ?? "", text })),
-        ),
+        await reward.score(texts.map((text) => ({ prompt: prompts.get(text) ?? "", text }))),
       ),
-  };
+  });
 }
 
 /**

@@ -23,7 +23,7 @@ export function refuseOtherTokenizer(base: LanguageModel, aligned: LanguageModel
   throw new FairlError("rlhf.tokenizer", `${base.name} and ${aligned.name} have other tokenizers`);
 }
 
-/** Rows of a run. */
+/** Rows of a run of short texts. */
 const ROWS = 32;
 /** Texts are computed with others of about their length, rounded up to one of these. */
 const LENGTHS = [16, 32, 64, 128, 256, 512, 1024, 2048];
@@ -32,44 +32,83 @@ const LENGTHS = [16, 32, 64, 128, 256, 512, 1024, 2048];
  * The implicit reward of texts: log p_aligned(text | prompt) - log p_base(text | prompt) in nats, summed
  * over the text's tokens and its end (Rafailov et al. 2023, equation 5, with beta = 1 and without the
  * constant of the prompt). What is beyond the models' context is cut off.
- *
- * @returns one for each text, in their order
- * @throws FairlError `rlhf.tokenizer` when the two models do not share a tokenizer
  */
-export async function implicitRewards(
-  runtime: Runtime,
-  base: LanguageModel,
-  aligned: LanguageModel,
-  texts: readonly PromptedText[],
-  options: { readonly progress?: Progress; readonly signal?: AbortSignal } = {},
-): Promise<Float64Array<ArrayBuffer>> {
-  refuseOtherTokenizer(base, aligned);
-  const { progress = silent, signal } = options;
-  const context = Math.min(base.config.context, aligned.config.context);
-  const sequences = texts.map((text) => sequenceOf(base, text, context));
-  const sizes = sequences.map(({ prompt, written }) => prompt.length + written.tokens.length);
-  const buckets = LENGTHS.filter((length) => length < context).concat(context);
-  const rewards = new Float64Array(texts.length);
-  progress.start("implicit rewards", texts.length, "texts");
-  let done = 0;
-  for (const [at, length] of buckets.entries()) {
-    const own = [...sequences.keys()]
-      .filter((row) => sizes[row]! <= length && sizes[row]! > (buckets[at - 1] ?? 0));
-    if (own.length === 0) continue;
-    const shape = { rows: Math.min(ROWS, own.length), length, maxTokens: length };
-    const reading = { ...shape, temperature: 1 };
-    await using before = await TokenReader.open(runtime, base.config, base.weights, reading);
-    await using after = await TokenReader.open(runtime, aligned.config, aligned.weights, reading);
-    for (let from = 0; from < own.length; from += shape.rows) {
-      signal?.throwIfAborted();
-      const rows = own.slice(from, from + shape.rows);
-      const found = await logRatios(rows.map((row) => sequences[row]!), shape, 0, before, after);
-      rows.forEach((row, index) => rewards[row] = found[index]!);
-      progress.update(done += rows.length);
+export class ImplicitReward implements AsyncDisposable {
+  readonly #readers = new Map<number, Promise<readonly [TokenReader, TokenReader]>>();
+  readonly #lengths: readonly number[];
+
+  private constructor(
+    private readonly runtime: Runtime,
+    private readonly base: LanguageModel,
+    private readonly aligned: LanguageModel,
+  ) {
+    const context = Math.min(base.config.context, aligned.config.context);
+    this.#lengths = LENGTHS.filter((length) => length < context).concat(context);
+  }
+
+  /**
+   * Takes the two models.
+   *
+   * @throws FairlError `rlhf.tokenizer` when they do not share a tokenizer
+   */
+  static open(runtime: Runtime, base: LanguageModel, aligned: LanguageModel): ImplicitReward {
+    refuseOtherTokenizer(base, aligned);
+    return new ImplicitReward(runtime, base, aligned);
+  }
+
+  /** Rewards of texts, in their order. */
+  async score(
+    texts: readonly PromptedText[],
+    options: { readonly progress?: Progress; readonly signal?: AbortSignal } = {},
+  ): Promise<Float64Array<ArrayBuffer>> {
+    const { progress = silent, signal } = options;
+    const sequences = texts.map((text) => sequenceOf(this.base, text, this.#lengths.at(-1)!));
+    const sizes = sequences.map(({ prompt, written }) => prompt.length + written.tokens.length);
+    const rewards = new Float64Array(texts.length);
+    progress.start("implicit rewards", texts.length, "texts");
+    let done = 0;
+    for (const [at, length] of this.#lengths.entries()) {
+      const own = [...sequences.keys()]
+        .filter((row) => sizes[row]! <= length && sizes[row]! > (this.#lengths[at - 1] ?? 0));
+      if (own.length === 0) continue;
+      const [before, after] = await this.#reader(length);
+      const shape = shapeOf(length);
+      for (let from = 0; from < own.length; from += shape.rows) {
+        signal?.throwIfAborted();
+        const rows = own.slice(from, from + shape.rows);
+        const found = await logRatios(rows.map((row) => sequences[row]!), shape, 0, before, after);
+        rows.forEach((row, index) => rewards[row] = found[index]!);
+        progress.update(done += rows.length);
+      }
+    }
+    progress.end();
+    return rewards;
+  }
+
+  /** Releases the sessions. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const pair of this.#readers.values()) {
+      for (const reader of await pair) await reader[Symbol.asyncDispose]();
     }
   }
-  progress.end();
-  return rewards;
+
+  #reader(length: number): Promise<readonly [TokenReader, TokenReader]> {
+    let pair = this.#readers.get(length);
+    if (!pair) {
+      const open = ({ config, weights }: LanguageModel) =>
+        TokenReader.open(this.runtime, config, weights, { ...shapeOf(length), temperature: 1 });
+      this.#readers.set(
+        length,
+        pair = (async () => [await open(this.base), await open(this.aligned)] as const)(),
+      );
+    }
+    return pair;
+  }
+}
+
+/** Fewer rows of long texts: a run keeps a score for each token of the vocabulary. */
+function shapeOf(length: number): SequenceShape {
+  return { rows: Math.max(1, Math.min(ROWS, ROWS * 64 / length)), length, maxTokens: length };
 }
 
 /**

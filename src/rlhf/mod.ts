@@ -8,7 +8,7 @@ export {
   DEFAULT_ALIGNMENT,
 } from "./settings.ts";
 export { type PreferenceOptions, PreferenceTrainer } from "./dpo.ts";
-export { implicitRewards, type PromptedText } from "./implicit.ts";
+export { ImplicitReward, type PromptedText } from "./implicit.ts";
 export {
   type PolicyOptions,
   PolicyTrainer,
