@@ -2,7 +2,7 @@
 import { fromFileUrl } from "@std/path";
 import { z } from "zod";
 import { FairlError } from "../base/mod.ts";
-import { type LanguageModel, loadModel } from "../lm/mod.ts";
+import { type LanguageModel, loadGguf, loadModel } from "../lm/mod.ts";
 import { type TextScorer, toxicityReward } from "../reward/mod.ts";
 import { formatOf, itemsOf } from "./items.ts";
 
@@ -17,17 +17,17 @@ function shipped(name: string): string {
 /**
  * Opens a language model.
  *
- * @param name `comments-base`, `comments-aligned`, or a folder
- * @throws FairlError `cli.model` when there is none; as {@linkcode loadModel} does
+ * @param name `comments-base`, `comments-aligned`, a folder, or a file that ends in .gguf
+ * @throws FairlError `cli.model` when there is none; as {@linkcode loadModel} and {@linkcode loadGguf} do
  */
 export async function openModel(name: string): Promise<LanguageModel> {
   if (SHIPPED.includes(name)) return { ...await loadModel(shipped(name)), name };
-  if (await Deno.stat(name).then((stat) => stat.isDirectory, () => false)) {
-    return await loadModel(name);
-  }
+  const there = await Deno.stat(name).catch(() => undefined);
+  if (there?.isDirectory) return await loadModel(name);
+  if (there?.isFile && name.endsWith(".gguf")) return await loadGguf(name);
   throw new FairlError(
     "cli.model",
-    `${name} is no language model: name ${SHIPPED.join(", ")} or a folder`,
+    `${name} is no language model: name ${SHIPPED.join(", ")}, a folder or a .gguf file`,
   );
 }
 

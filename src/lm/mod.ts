@@ -27,6 +27,7 @@ export {
   Generator,
   type GeneratorOptions,
 } from "./generate.ts";
+export { loadGguf } from "./gguf.ts";
 export { type LanguageModel, loadModel, type SavedModel, saveModel } from "./model_folder.ts";
 export { Sampler, type SamplingSettings } from "./sampling.ts";
 export {
@@ -37,4 +38,4 @@ export {
   perplexity,
 } from "./train.ts";
 export { fullWeights, type LoraSettings, loraWeights, type Trainable } from "./trainable.ts";
-export { openTokenizer, type TextTokenizer } from "./tokenizer.ts";
+export { openTokenizer, textStart, type TextTokenizer } from "./tokenizer.ts";

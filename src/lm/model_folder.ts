@@ -1,7 +1,7 @@
 /** A language model as a folder: config.json, tokenizer.json, model.safetensors, README.md. */
 import { dirname, join } from "@std/path";
-import { FairlError, messageOf, sha256, writeFolderAtomic } from "../base/mod.ts";
-import { readSafetensors, writeSafetensors } from "../hub/mod.ts";
+import { FairlError, messageOf, sha256, sha256OfFile, writeFolderAtomic } from "../base/mod.ts";
+import { openShards, shardsOf, writeSafetensors } from "../hub/mod.ts";
 import { type HostTensor, tensor } from "../runtime/mod.ts";
 import {
   configJson,
@@ -10,13 +10,13 @@ import {
   parseConfig,
   readDecoderWeights,
 } from "./config.ts";
-import { openTokenizer, type TextTokenizer } from "./tokenizer.ts";
+import { openTokenizer, textStart, type TextTokenizer } from "./tokenizer.ts";
 
 /** A language model in memory. */
 export interface LanguageModel {
   /** What it is called in cards and messages. */
   readonly name: string;
-  /** SHA-256 of its weights file, in hexadecimal. */
+  /** SHA-256 of its weights file in hexadecimal; of the hashes of its files where it has several. */
   readonly hash: string;
   /** Its shape. */
   readonly config: DecoderConfig;
@@ -27,24 +27,38 @@ export interface LanguageModel {
 }
 
 /**
- * Reads a model.
+ * Reads a model: model.safetensors, or the files that model.safetensors.index.json names, one tensor at a
+ * time.
  *
  * @param folder Laid out like a model on the Hugging Face hub
- * @throws FairlError `lm.missing` when a file is not there, `lm.config`, `lm.weights` or
- * `lm.tokenizer` when one is not what it should be
+ * @throws FairlError `lm.missing` when a file is not there, `hub.safetensors`, `lm.config`, `lm.weights`
+ * or `lm.tokenizer` when one is not what it should be
  */
 export async function loadModel(folder: string): Promise<LanguageModel> {
-  const config = parseConfig(await json(folder, "config.json"));
-  const file = await bytes(folder, "model.safetensors");
-  const tensors = readSafetensors(file);
-  const weights = await readDecoderWeights(config, (name) => {
-    const found = tensors.get(name);
-    return Promise.resolve(found && tensor("float32", found.dims, found.data));
+  const settings = parseConfig(await json(folder, "config.json"));
+  const words = await json(folder, "tokenizer.json") as Record<string, unknown>;
+  const config = { ...settings, bos: textStart(words, settings.bos) };
+  const paths = await weightFiles(folder);
+  using checkpoint = await openShards(paths);
+  const weights = await readDecoderWeights(config, async (name) => {
+    const found = await checkpoint.read(name);
+    return found && tensor("float32", found.dims, found.data);
   });
-  const tokenizer = await openTokenizer(
-    await json(folder, "tokenizer.json") as Record<string, unknown>,
-  );
-  return { name: folder, hash: sha256(file), config, weights, tokenizer };
+  const hashes = await Promise.all(paths.map(sha256OfFile));
+  const hash = hashes.length === 1 ? hashes[0]! : sha256(hashes.join());
+  return { name: folder, hash, config, weights, tokenizer: await openTokenizer(words) };
+}
+
+/** Paths of the files that hold the weights. */
+async function weightFiles(folder: string): Promise<string[]> {
+  const index = "model.safetensors.index.json";
+  const there = (name: string) =>
+    Deno.stat(join(folder, name)).then(({ isFile }) => isFile, () => false);
+  const names = await there(index)
+    ? shardsOf(new TextDecoder().decode(await bytes(folder, index)))
+    : ["model.safetensors"];
+  for (const name of names) if (!await there(name)) throw missing(folder, name);
+  return names.map((name) => join(folder, name));
 }
 
 /** What is written of a model. */
@@ -87,8 +101,12 @@ async function bytes(folder: string, name: string): Promise<Uint8Array<ArrayBuff
     return await Deno.readFile(join(folder, name));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new FairlError("lm.missing", `${folder} has no ${name}: it is no language model`);
+    throw missing(folder, name);
   }
+}
+
+function missing(folder: string, name: string): FairlError {
+  return new FairlError("lm.missing", `${folder} has no ${name}: it is no language model`);
 }
 
 async function json(folder: string, name: string): Promise<unknown> {

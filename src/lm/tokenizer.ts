@@ -1,4 +1,5 @@
 /** The tokenizer of a language model, from its tokenizer.json. */
+import { z } from "zod";
 import { FairlError, messageOf } from "../base/mod.ts";
 
 /** Text to tokens and back. */
@@ -51,4 +52,21 @@ export async function openTokenizer(
         clean_up_tokenization_spaces: false,
       }),
   };
+}
+
+const Added = z.object({
+  added_tokens: z.array(z.object({ id: z.int(), content: z.string() })).default([]),
+});
+
+/**
+ * The token that texts begin with: the model's own, but for chat models whose own opens a turn. Their
+ * documents are separated by `<|endoftext|>`, and that is what a text begins after.
+ *
+ * @param json The content of tokenizer.json
+ * @param bos What the model's settings say
+ */
+export function textStart(json: Readonly<Record<string, unknown>>, bos: number): number {
+  const added = Added.safeParse(json).data?.added_tokens ?? [];
+  if (!added.some(({ id, content }) => id === bos && content === "<|im_start|>")) return bos;
+  return added.find(({ content }) => content === "<|endoftext|>")?.id ?? bos;
 }

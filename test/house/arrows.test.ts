@@ -25,6 +25,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const OWNED: [name: RegExp, room: string][] = [
   [/^onnxruntime/, "runtime"],
   [/^@huggingface\/transformers/, "encode"],
+  [/^@huggingface\/gguf/, "hub"],
   [/^commander|^cli-progress/, "cli"],
   [/^echarts/, "report"],
 ];
