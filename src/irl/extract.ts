@@ -22,7 +22,7 @@ import {
 import { type FailureSelector, noSelection } from "./failures.ts";
 import type { Objective } from "./objectives.ts";
 import { type PathShape, PathTrainer, PathValues, type PathWeights } from "./path.ts";
-import { asGoodAs, deviation } from "./separation.ts";
+import { asGoodAs, calibratedLosses, deviation } from "./separation.ts";
 import type { ExtractionSettings, Method } from "./settings.ts";
 import { type Stages, unkept } from "./stages.ts";
 
@@ -248,7 +248,7 @@ async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
   const { settings, train, validation, folds, progress, stages, signal } = walk;
   const { head: shape, objective, seed } = settings;
   const { tuned: grid, crossFit } = settings;
-  progress.start("fit base rewards", 1 + grid.length + (crossFit ? 2 : 0), "fits");
+  progress.start("fit base rewards", 1 + grid.length * (crossFit ? 3 : 1), "fits");
   let done = 0;
 
   await using sessions = await openSessions(walk, shape, objective);
@@ -289,41 +289,74 @@ async function fitBases(walk: Walk): Promise<{ published: Base; tuned: Base }> {
   });
   note("irl", published, settings.published);
 
-  const candidates: BaseFit[] = [];
+  // Half-models judge each setting on the half that they did not see: with the validation pairs alone
+  // most settings could not be told apart. The same gaps find failures afterwards.
+  const candidates: Candidate[] = [];
   for (const [at, used] of grid.entries()) {
-    const candidate = await fit(`tuned ${at}`, used);
-    note("irl-tuned", candidate, used);
-    candidates.push(candidate);
-  }
-  const chosen = firstAsGoodAsBest(walk, candidates);
-  const tuned = await valued(candidates[chosen]!);
-
-  let unseen = tuned.unseen;
-  if (crossFit) {
-    unseen = new Float32Array(unseen.length);
-    for (const fold of [0, 1]) {
-      const half = await fit(`half ${fold}`, grid[chosen]!, {
+    const whole = await fit(`tuned ${at}`, used);
+    note("irl-tuned", whole, used);
+    const halves: Half[] = [];
+    for (const fold of crossFit ? [0, 1] : []) {
+      const { weights } = await fit(`half ${fold} of ${at}`, used, {
         pairs: where(folds, (side) => side === fold),
       });
-      const gaps = gapsOf(train, await trainValues.of(half.weights));
-      // Half the pairs give another scale; failures are looked for in the whole model's unit.
-      const unit = deviation(gaps) || 1;
-      for (const pair of where(folds, (side) => side !== fold)) {
-        unseen[pair] = gaps[pair]! * tuned.unit / unit;
-      }
+      const gaps = gapsOf(train, await trainValues.of(weights));
+      const others = where(folds, (side) => side !== fold);
+      // Half the pairs give another scale.
+      halves.push({
+        pairs: others,
+        gaps: Float32Array.from(others, (pair) => gaps[pair]!),
+        unit: deviation(gaps) || 1,
+      });
     }
+    candidates.push({ whole, halves });
+  }
+  const chosen = firstAsGoodAsBest(
+    candidates.map(({ whole, halves }) => [whole.gaps, ...halves.map(({ gaps }) => gaps)]),
+    walk.validationPairs.chosen.length + (crossFit ? walk.pairs.chosen.length : 0),
+  );
+  const { whole, halves } = candidates[chosen]!;
+  const tuned = await valued(whole);
+  const unseen = Float32Array.from(tuned.unseen);
+  for (const { pairs, gaps, unit } of halves) {
+    // Failures are looked for in the whole model's unit.
+    pairs.forEach((pair, at) => unseen[pair] = gaps[at]! * tuned.unit / unit);
   }
   progress.end();
   return { published: await valued(published), tuned: { ...tuned, unseen } };
 }
 
-/** Index of the first fit that the validation pairs cannot tell from the best. */
+/** A setting of the base, fitted to all training pairs and to either half of them. */
+interface Candidate {
+  readonly whole: BaseFit;
+  readonly halves: readonly Half[];
+}
+
+/** What a half-model makes of the comparisons that it did not see. */
+interface Half {
+  readonly pairs: Int32Array;
+  readonly gaps: Float32Array;
+  /** Deviation of the half-model's gaps on all training comparisons. */
+  readonly unit: number;
+}
+
+/**
+ * Index of the first reward that cannot be told from the best one.
+ *
+ * @param gaps For each reward its gaps of comparisons that it did not train on, one array for each
+ * model that gave some
+ * @param independent How many of the comparisons are pairs
+ */
 function firstAsGoodAsBest(
-  { validationPairs }: Walk,
-  fits: readonly { readonly validation: number; readonly gaps: Float32Array }[],
+  gaps: readonly (readonly Float32Array[])[],
+  independent: number,
 ): number {
-  const { gaps: best } = fits.reduce((a, b) => b.validation < a.validation ? b : a);
-  return fits.findIndex(({ gaps }) => asGoodAs(gaps, best, validationPairs.chosen.length));
+  const losses = gaps.map((parts) =>
+    Float64Array.from(parts.flatMap((part) => [...calibratedLosses(part)]))
+  );
+  const total = (values: Float64Array) => values.reduce((sum, loss) => sum + loss, 0);
+  const best = losses.reduce((a, b) => total(b) < total(a) ? b : a);
+  return losses.findIndex((own) => asGoodAs(own, best, independent));
 }
 
 /** A fitted correction and its rewards, before the mixing weight. */
@@ -378,7 +411,8 @@ async function fitCorrections(
     // As for the base: the first that the validation pairs cannot tell from the best; within one way
     // to train the smallest mixing weight comes first, the base alone before all.
     const fits = runs.flatMap(({ fits }) => fits);
-    const fit = fits[firstAsGoodAsBest(walk, fits)]!;
+    const fit =
+      fits[firstAsGoodAsBest(fits.map(({ gaps }) => [gaps]), walk.validationPairs.chosen.length)]!;
     const { rounds } = runs.find(({ fits }) => fits.includes(fit))!;
     for (const round of rounds) {
       walk.log.push({ kind: "round", method, settings: fit.settings, ...round });

@@ -19,7 +19,7 @@ export {
 } from "./failures.ts";
 export { type Objective, OBJECTIVES } from "./objectives.ts";
 export { type PathShape, type PathWeights } from "./path.ts";
-export { asGoodAs, separation } from "./separation.ts";
+export { asGoodAs, calibratedLosses, separation } from "./separation.ts";
 export { defaultSettings, type ExtractionSettings, type Method, METHODS } from "./settings.ts";
 export { keptIn, type Stages, unkept } from "./stages.ts";
 export { distil } from "./distil.ts";

@@ -34,37 +34,41 @@ const ONE_SIDED_5_PERCENT = 1.645;
 const NOTHING = 1e-9;
 
 /**
- * Whether a reward separates the pairs as well as the best one does, as far as these pairs can tell:
- * its mean loss is not significantly higher (paired differences, one-sided, at 5 %). Of rewards that
+ * Whether a reward separates pairs as well as the best one does, as far as these pairs can tell: its
+ * mean loss is not significantly higher (paired differences, one-sided, at 5 %). Of rewards that
  * cannot be told apart the simplest is taken, since what more another one has is fitted to these
  * pairs (C; K: the one-standard-error rule of Breiman et al. 1984, section 3.4.3, whose level is 16 %).
  *
- * @param gaps Gaps of the reward in question
- * @param best Gaps of the reward with the lowest separation, of the same pairs
+ * @param losses {@linkcode calibratedLosses} of the reward in question
+ * @param best Those of the reward whose mean is lowest, of the same pairs
  * @param independent How many of the pairs are independent: comparisons across pairs are not
  *
  * @example
  * ```ts
  * import { assert } from "@std/assert";
- * import { asGoodAs } from "./separation.ts";
- * const best = [3, 2, 1, 2];
- * assert(asGoodAs([3, 2, 1, 2.1], best, 4) && !asGoodAs([-1, -2, -1, -2], best, 4));
+ * import { asGoodAs, calibratedLosses } from "./separation.ts";
+ * const best = calibratedLosses([3, 2, 1, 2]);
+ * assert(asGoodAs(calibratedLosses([3, 2, 1, 2.1]), best, 4));
+ * assert(!asGoodAs(calibratedLosses([-1, -2, -1, -2]), best, 4));
  * ```
  */
 export function asGoodAs(
-  gaps: ArrayLike<number>,
-  best: ArrayLike<number>,
+  losses: Float64Array,
+  best: Float64Array,
   independent: number,
 ): boolean {
-  const lowest = calibratedLosses(best);
-  const worse = calibratedLosses(gaps).map((loss, pair) => loss - lowest[pair]!);
+  const worse = losses.map((loss, pair) => loss - best[pair]!);
   let mean = 0;
   for (const difference of worse) mean += difference / worse.length;
   return mean <= NOTHING + ONE_SIDED_5_PERCENT * deviation(worse) / Math.sqrt(independent);
 }
 
-/** Loss of each pair under the best-calibrated Bradley-Terry model with these gaps. */
-function calibratedLosses(gaps: ArrayLike<number>): Float64Array {
+/**
+ * Loss of each pair in nats under the best-calibrated Bradley-Terry model with these gaps.
+ *
+ * @throws FairlError `irl.empty` when there is no gap
+ */
+export function calibratedLosses(gaps: ArrayLike<number>): Float64Array {
   const count = gaps.length;
   if (count === 0) throw new FairlError("irl.empty", "There is no pair to judge a reward on");
   const losses = new Float64Array(count).fill(Math.LN2);

@@ -4,7 +4,13 @@ import { join } from "@std/path";
 import fc from "fast-check";
 import { FairlError, Random } from "../../src/base/mod.ts";
 import { acrossPairs, rowsOf, standardisation, standardised } from "../../src/irl/data.ts";
-import { asGoodAs, failuresBelow, keptIn, separation } from "../../src/irl/mod.ts";
+import {
+  asGoodAs,
+  calibratedLosses,
+  failuresBelow,
+  keptIn,
+  separation,
+} from "../../src/irl/mod.ts";
 
 // Thousandths: the square of a number like 1e-162 is 0, and so is then its deviation.
 const thousandths = fc.integer({ min: -5000, max: 5000 }).map((x) => x / 1000);
@@ -33,10 +39,12 @@ Deno.test("separation() is the lowest calibrated Bradley-Terry loss over all tem
 
 Deno.test("a reward is as good as itself, a scaled one too, and a wrong one is not", () => {
   fc.assert(fc.property(gaps, fc.constantFrom(0.25, 1, 8), (values, scale) => {
-    assert(asGoodAs(values.map((x) => x * scale), values, values.length));
+    const scaled = calibratedLosses(values.map((x) => x * scale));
+    assert(asGoodAs(scaled, calibratedLosses(values), values.length));
   }));
   const right = Array.from({ length: 50 }, (_, at) => 1 + at % 5);
-  assert(!asGoodAs(right.map((x) => -x), right, 50));
+  const wrong = calibratedLosses(right.map((x) => -x));
+  assert(!asGoodAs(wrong, calibratedLosses(right), 50));
 });
 
 Deno.test("separation() of gaps that point the wrong way is ln 2, and none at all is an error", () => {
