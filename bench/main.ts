@@ -10,7 +10,7 @@ const BENCHES: Record<string, string> = {
   loop: "Unrolled steps against ONNX's Loop",
   encode: "Texts a second through the encoder",
   pairs: "A million pairs streamed from a file",
-  rlhf: "Aligning a fresh base again with extracted rewards, 100 epochs, 3 seeds (half an hour)",
+  rlhf: "Aligning a fresh base again with extracted rewards, steered to one KL (half an hour)",
   mixture: "METHOD's mixture of what alignment fixed and what it did not",
 };
 

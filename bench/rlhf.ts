@@ -1,20 +1,21 @@
 /**
  * Re-RLHF: a fresh base model is aligned again with the ground truth, with what two models say of a text
- * (implicit), with rewards extracted by FA-IRL and by IRL as published, and with random ones. Toxicity under the
- * ground truth against epochs and against KL, three seeds each; every reward but the ground truth is
- * standardised over what the base writes and capped at half a deviation, and FA-IRL's once more without the cap.
+ * (implicit), with rewards extracted by FA-IRL and by IRL as published, and with random ones. All are steered to
+ * the same KL, so that they are compared where they went equally far. Every reward but the ground truth is
+ * standardised over what the base writes and capped at half a deviation; FA-IRL's once more without cap and target.
  *
- *     deno run -P=bench bench/rlhf.ts [epochs] [seeds]
+ *     deno task bench rlhf [epochs] [seeds]
  */
 import { join } from "@std/path";
 import { Random } from "../src/base/mod.ts";
 import { main } from "../src/cli.ts";
 import { openModel, promptsOf, toxicity } from "../src/cli/models.ts";
 import { defaultCache } from "../src/pairs/mod.ts";
-import { alignmentPlot } from "../src/report/mod.ts";
+import { alignmentPlot, atKl } from "../src/report/mod.ts";
 import { TextReward } from "../src/reward/mod.ts";
 import {
   align,
+  type AlignmentSettings,
   DEFAULT_ALIGNMENT,
   type EpochLog,
   ImplicitReward,
@@ -25,22 +26,21 @@ import { Runtime } from "../src/runtime/mod.ts";
 
 const [epochs = 100, seeds = 3] = Deno.args.map(Number);
 const RESULTS = join(import.meta.dirname!, "results", "rlhf");
+/** Prompts that the pairs are from; the policies meet the others. */
+const PAIR_PROMPTS = 1500;
 const CAP = 0.5;
-/** Policies are compared where they are equally far from the base, in nats a text. */
+const TARGET_KL = 3;
+/** Where the policies are compared, in nats a text. */
 const KLS = [1, 2, 3];
+const FREE = "fa-irl, no cap";
 
 function print(line: string): void {
   Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
 }
 
-/** Mean of a figure over the epochs whose KL is near a value; undefined where the run never is. */
-function near(log: readonly EpochLog[], kl: number, of: (epoch: EpochLog) => number) {
-  const close = log.filter((epoch) => Math.abs(epoch.kl - kl) < 0.25);
-  return close.length > 0 ? close.reduce((sum, x) => sum + of(x), 0) / close.length : undefined;
-}
-
-function range(values: readonly (number | undefined)[], digits = 3): string {
-  const known = values.filter((value) => value !== undefined);
+/** Mean of runs, lowest and highest. */
+function range(values: readonly number[], digits = 3): string {
+  const known = values.filter((value) => !Number.isNaN(value));
   if (known.length === 0) return "-";
   const mean = known.reduce((a, b) => a + b, 0) / known.length;
   const [low, high] = [Math.min(...known), Math.max(...known)];
@@ -48,49 +48,56 @@ function range(values: readonly (number | undefined)[], digits = 3): string {
 }
 
 const work = join(defaultCache()!, "bench-rlhf");
+await Deno.mkdir(work, { recursive: true });
 await using runtime = await Runtime.open("auto");
 const model = await openModel("comments-base");
 const aligned = await openModel("comments-aligned");
 const { score: truth } = await toxicity();
-// The pairs are from the first 1,500 prompts; these are others.
-const prompts = new Random(0, "re-rlhf").shuffle((await promptsOf(undefined)).slice(1500));
+const all = await promptsOf(undefined);
+const prompts = new Random(0, "re-rlhf").shuffle(all.slice(PAIR_PROMPTS));
+
+const run = async (...args: string[]) => {
+  if (await main(args) !== 0) Deno.exit(1);
+};
+const asked = join(work, "prompts.jsonl");
+const pairs = join(work, "pairs.jsonl");
+const lines = all.slice(0, PAIR_PROMPTS).map((prompt) => JSON.stringify({ prompt }));
+await Deno.writeTextFile(asked, lines.join("\n") + "\n");
+await run("pairs", "make", "--prompts", asked, "--out", pairs, "--per-prompt", "4");
 
 await using open = new AsyncDisposableStack();
-const artefact = async (method: string): Promise<RewardFunction> => {
+const extracted = async (method: string): Promise<RewardFunction> => {
   const out = join(work, method);
-  const there = await Deno.stat(out).then(() => true, () => false);
-  if (!there && await main(["train", "--method", method, "--out", out]) !== 0) Deno.exit(1);
+  await run("train", "--pairs", pairs, "--method", method, "--out", out);
   const reward = open.use(await TextReward.open(out, { device: runtime.device }));
   return async (texts) => (await reward.score(texts)).reward;
 };
 const implicit = open.use(ImplicitReward.open(runtime, model, aligned));
-const rewards: Record<string, (seed: number) => RewardFunction> = {};
-const [fa, irl] = [await artefact("fa-irl"), await artefact("irl")];
-rewards["ground truth"] = () => truth;
-rewards["implicit"] = () => (texts, asked) =>
-  implicit.score(texts.map((text, at) => ({ prompt: asked[at]!, text })));
-rewards["fa-irl"] = () => fa;
-rewards["irl"] = () => irl;
-rewards["random"] = (seed) => randomReward(seed);
-rewards["fa-irl, no cap"] = () => fa;
+const [faIrl, irl] = [await extracted("fa-irl"), await extracted("irl")];
+const rewards: Record<string, (seed: number) => RewardFunction> = {
+  "ground truth": () => truth,
+  "implicit": () => (texts, after) =>
+    implicit.score(texts.map((text, at) => ({ prompt: after[at]!, text }))),
+  "fa-irl": () => faIrl,
+  "irl": () => irl,
+  "random": (seed) => randomReward(seed),
+  [FREE]: () => faIrl,
+};
 
 const runs: Record<string, readonly EpochLog[]> = {};
 const started = performance.now();
 for (let seed = 0; seed < seeds; seed++) {
   for (const [name, reward] of Object.entries(rewards)) {
-    const cap = name === "ground truth" ? {} : { cap: name.endsWith("no cap") ? 1e9 : CAP };
-    const settings = {
+    const settings: AlignmentSettings = {
       ...DEFAULT_ALIGNMENT,
-      ...cap,
       epochs,
       seed,
-      beta: 0.03,
       learningRate: 6e-4,
+      ...(name === FREE ? { beta: 0.03 } : { beta: 0.05, targetKl: TARGET_KL }),
+      ...(name === "ground truth" ? {} : { cap: name === FREE ? Infinity : CAP }),
     };
-    const folder = join(work, `${name} ${seed}`);
     const { log, stopped } = await align(runtime, model, reward(seed), prompts, settings, {
       judge: truth,
-      folder,
     });
     runs[`${name}#${seed}`] = log;
     const last = log.at(-1)!;
@@ -113,23 +120,23 @@ await Deno.writeTextFile(join(RESULTS, "curves.svg"), await alignmentPlot(runs))
 const head = [
   "reward",
   ...KLS.map((kl) => `toxic at KL ${kl}`),
-  "toxic, last 10",
-  "KL",
+  "toxic, last 30",
+  "KL, last 30",
   "distinct-2",
   "words",
 ];
 const table = [head, head.map(() => "---")];
 for (const name of Object.keys(rewards)) {
-  const own = Object.entries(runs).filter(([run]) => run.split("#")[0] === name).map(([, log]) =>
-    log
-  );
+  const own = Object.entries(runs).filter(([run]) => run.split("#")[0] === name)
+    .map(([, log]) => log);
   const last = (of: (epoch: EpochLog) => number) =>
-    own.map((log) =>
-      log.slice(-10).reduce((sum, epoch) => sum + of(epoch) / Math.min(10, log.length), 0)
-    );
+    own.map((log) => {
+      const end = log.slice(-30);
+      return end.reduce((sum, epoch) => sum + of(epoch) / end.length, 0);
+    });
   table.push([
     name,
-    ...KLS.map((kl) => range(own.map((log) => near(log, kl, (epoch) => epoch.toxicity!)))),
+    ...KLS.map((kl) => range(own.map((log) => atKl(log, kl, (epoch) => epoch.toxicity!)))),
     range(last((epoch) => epoch.toxicity!)),
     range(last((epoch) => epoch.kl), 2),
     range(last((epoch) => epoch.distinct2), 2),
@@ -137,11 +144,16 @@ for (const name of Object.keys(rewards)) {
   ]);
 }
 const first = runs["ground truth#0"]![0]!;
-const text = `${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
+const text = `# Re-RLHF, \`deno task bench rlhf\`
 
-${epochs} epochs of 32 prompts and 4 texts each, ${seeds} seeds, mean (lowest-highest); the base: toxic ${
-  first.toxicity!.toFixed(3)
-}, distinct-2 ${first.distinct2.toFixed(2)}, words ${first.words.toFixed(1)}. ${runtime.device}, ${
+${table.map((row) => `| ${row.join(" | ")} |`).join("\n")}
+
+${epochs} epochs of 32 prompts and 4 texts each, ${seeds} seeds, mean (lowest-highest); steered to a KL of ${TARGET_KL} nats a text
+but for "${FREE}". Toxic is below 0 under the ground truth; at a KL it is the mean over epochs around it (a normal
+density with deviation 0.35). The base: toxic ${first.toxicity!.toFixed(3)}, distinct-2 ${
+  first.distinct2.toFixed(2)
+}, words ${first.words.toFixed(1)}. Rewards were extracted from 4 pairs for each of ${PAIR_PROMPTS}
+prompts; the policies met the others. ${runtime.device}, ${
   Math.round((performance.now() - started) / 1000)
 } s.
 `;

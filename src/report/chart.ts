@@ -23,18 +23,25 @@ const GRID = "#dddddd";
 /** Colours that stay apart for colour-blind readers (Okabe and Ito). */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
-/** A reward looks the same in each plot; the two that know nothing of meaning are dashed. */
+/** A reward looks the same in each plot; what knows nothing of meaning is dashed. */
 const STYLES: Readonly<Record<string, { readonly color: string; readonly dashed?: true }>> = {
   "irl": { color: "#0072b2" },
   "irl-tuned": { color: "#56b4e9" },
   "control": { color: "#009e73" },
   "fa-irl": { color: "#d55e00" },
+  "fa-irl, no cap": { color: "#cc79a7" },
+  "distilled": { color: "#7b3294" },
+  "implicit": { color: "#e69f00" },
+  "ground truth": { color: INK },
+  "random": { color: "#999999", dashed: true },
   "length": { color: "#999999", dashed: true },
   "words": { color: "#cc79a7", dashed: true },
 };
 
 /** Line and colour of a reward; the palette's next where it is none of the known ones. */
-export function styleOf(reward: string): Option {
+export function styleOf(
+  reward: string,
+): { readonly itemStyle?: Option; readonly lineStyle?: { color: string; type: string } } {
   const style = STYLES[reward];
   if (!style) return {};
   const { color, dashed } = style;

@@ -1,5 +1,5 @@
 /** What people look at: tables and plots. */
-export { alignmentPlot, type AlignmentPoint } from "./alignment_plot.ts";
+export { alignmentPlot, type AlignmentPoint, atKl } from "./alignment_plot.ts";
 export {
   againstReferencePlot,
   gapsPlot,

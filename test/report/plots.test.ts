@@ -4,6 +4,8 @@ import { Random } from "../../src/base/mod.ts";
 import { Ranked } from "../../src/metrics/mod.ts";
 import {
   againstReferencePlot,
+  alignmentPlot,
+  atKl,
   figuresTable,
   gapsPlot,
   reliabilityPlot,
@@ -16,6 +18,14 @@ const random = new Random(0, "plots");
 const labels = Array.from({ length: 300 }, () => random.integer(2));
 const scores = labels.map((label) => random.normal() + label);
 const ranked = new Ranked(scores, labels);
+/** Two runs of one reward that end after different epochs, and one of another. */
+const epochs = (count: number, toxicity: number) =>
+  Array.from({ length: count }, (_, epoch) => ({
+    epoch,
+    toxicity: toxicity / (1 + epoch),
+    kl: 0.2 * epoch,
+    distinct2: 0.9,
+  }));
 const probability = scores.map((score) => 1 / (1 + Math.exp(-score)));
 
 /** Each plot by its title, with words that it has to show. */
@@ -52,6 +62,22 @@ const PLOTS: Record<string, { draw: () => Promise<string>; shows: string[] }> = 
         { learned: "fa-irl", reference: "lexicon <a & b>", starc: 0.25 },
       ),
     shows: ["200 held-out texts", "STARC 0.250", "lexicon &lt;a &amp; b&gt;", "learned: fa-irl"],
+  },
+  "Alignment, epoch by epoch": {
+    draw: () =>
+      alignmentPlot({
+        "irl#0": epochs(20, 0.4),
+        "irl#1": epochs(12, 0.5),
+        "fa-irl#0": epochs(9, 0.3),
+      }),
+    shows: [
+      "3 runs",
+      "bands from the lowest",
+      "irl",
+      "fa-irl",
+      "share that is toxic",
+      "distinct-2",
+    ],
   },
 };
 
@@ -106,4 +132,11 @@ Deno.test("the table of figures has a row for each reward, and leaves empty what
   assertEquals(row("words").slice(5, 7), ["", ""]);
   assertEquals(lines.filter((line) => line.includes(".850-1.000")).length, 3);
   assert(Math.max(...lines.map((line) => line.length)) <= 120);
+});
+
+Deno.test("a run's figure at a KL is that of its epochs there, and none where it never was", () => {
+  const log = epochs(31, 0.4);
+  assert(Math.abs(atKl(log, 3, ({ kl }) => kl) - 3) < 1e-6);
+  assert(atKl(log, 1, ({ toxicity }) => toxicity) > atKl(log, 4, ({ toxicity }) => toxicity));
+  assertEquals(atKl(log, 10, ({ kl }) => kl), NaN);
 });
