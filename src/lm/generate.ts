@@ -1,25 +1,8 @@
 /** Generation with a key and value cache: each row goes on by itself, a free one takes the next prompt. */
 import { FairlError, Random } from "../base/mod.ts";
-import {
-  constant,
-  equal,
-  gather,
-  greater,
-  Program,
-  reshape,
-  type Value,
-  where,
-} from "../graph/mod.ts";
-import {
-  type HostTensor,
-  isDeviceTensor,
-  type Runtime,
-  sizeOf,
-  type Tensor,
-  tensor,
-} from "../runtime/mod.ts";
+import type { Runtime } from "../runtime/mod.ts";
 import type { DecoderConfig, DecoderWeights } from "./config.ts";
-import { decoderLogits, rotatedSize, rotation, statesOf } from "./decoder.ts";
+import { type Decoding, openDecoding, type PromptRows, type ReadPrompt } from "./rows.ts";
 import { Sampler, type SamplingSettings } from "./sampling.ts";
 
 /** How texts are continued. */
@@ -55,9 +38,6 @@ export interface GeneratorOptions {
   readonly capacity: number;
 }
 
-/** Not yet written, or of the text that was in this row before. */
-const HIDDEN = -1e9;
-
 /** A text in the making. */
 interface Active {
   readonly index: number;
@@ -65,14 +45,15 @@ interface Active {
   readonly random: Random;
   readonly tokens: number[];
   readonly logProbabilities: number[];
-  /** Tokens that are in the cache. */
+  /** Tokens that were fed. */
   length: number;
 }
 
 /**
  * Continues prompts. A run feeds one token to every row; rows are at places of their own, so prompts
- * of mixed lengths need no padding, and a row whose text has ended takes the next prompt. Keys and
- * values stay on the device where it has memory of its own.
+ * of mixed lengths need no padding, and a row whose text has ended takes the next prompt. The CPU
+ * providers read a prompt in one run with others of its length, equal ones once, and compute no row
+ * that has nothing left to write; on WebGPU keys and values stay on the device.
  */
 export class Generator implements AsyncDisposable {
   private constructor(
@@ -80,12 +61,11 @@ export class Generator implements AsyncDisposable {
     readonly config: DecoderConfig,
     private readonly rows: number,
     private readonly capacity: number,
-    private readonly program: Program,
-    private readonly empty: Readonly<Record<string, HostTensor<"float32">>>,
+    private readonly decoding: Decoding,
   ) {}
 
   /**
-   * Compiles the step of a decoder with fixed weights.
+   * Compiles a decoder with fixed weights.
    *
    * @throws FairlError `lm.capacity` when the decoder was not trained for texts of that length
    */
@@ -101,43 +81,8 @@ export class Generator implements AsyncDisposable {
         `The model reads 2 to ${config.context} tokens, not ${capacity}`,
       );
     }
-    const { layers, keyValueHeads, headSize } = config;
-    const dims = [rows, keyValueHeads, capacity, headSize];
-    const caches = Array.from({ length: layers }, (_, at) => [`keys.${at}`, `values.${at}`]).flat();
-    const next = (name: string) => `next.${name}`;
-    const row = { type: "int32", dims: [rows] } as const;
-    const program = await Program.open(runtime, {
-      name: "generate",
-      constants: weights,
-      inputs: {
-        tokens: row,
-        places: row,
-        ...Object.fromEntries(caches.map((name) => [name, { type: "float32", dims } as const])),
-      },
-      resident: caches.map(next),
-      outputs({ constants, inputs }) {
-        const parts = { config, weights: constants };
-        const outputs: Record<string, Value> = {};
-        const states = statesOf(parts, reshape(inputs["tokens"]!, [rows, 1]), {
-          rows,
-          length: 1,
-          ...sightAt(config, capacity, inputs["places"]!),
-          remember(layer, keys, values) {
-            const here = equal(
-              constant(range(capacity, [1, 1, capacity, 1])),
-              reshape(inputs["places"]!, [rows, 1, 1, 1]),
-            );
-            const keep = (name: string, own: Value) =>
-              outputs[next(name)] = where(here, own, inputs[name]!);
-            return [keep(`keys.${layer}`, keys), keep(`values.${layer}`, values)];
-          },
-        });
-        return { ...outputs, logits: decoderLogits(parts, states) };
-      },
-    });
-    const zeros = tensor("float32", dims, new Float32Array(sizeOf(dims)));
-    const empty = Object.fromEntries(caches.map((name) => [name, zeros]));
-    return new Generator(config, rows, capacity, program, empty);
+    const decoding = await openDecoding(runtime, config, weights, rows, capacity);
+    return new Generator(config, rows, capacity, decoding);
   }
 
   /**
@@ -163,57 +108,70 @@ export class Generator implements AsyncDisposable {
     }
     const sampler = new Sampler(this.config.vocabulary, settings);
     const random = new Random(settings.seed ?? 0, "generate");
+    const rows = this.decoding.start(sampler.scale);
+    const reader = "read" in rows ? new PromptReader(rows, prompts, this.rows) : undefined;
     const done: Generated[] = [];
     let waiting = 0;
-    const take = (): Active | undefined => {
-      if (waiting === prompts.length) return undefined;
-      const index = waiting++;
-      return {
-        index,
-        prompt: prompts[index]!,
-        random: random.fork(`${index}`),
-        tokens: [],
-        logProbabilities: [],
-        length: 0,
+    /** Draws the next token of a text; says whether it goes on. */
+    const goesOn = (text: Active, probabilities: Float32Array, offset: number): boolean => {
+      const reason = this.#draw(text, sampler, settings, probabilities, offset);
+      if (!reason) return true;
+      done[text.index] = {
+        tokens: Int32Array.from(text.tokens),
+        logProbabilities: Float32Array.from(text.logProbabilities),
+        reason,
       };
+      return false;
     };
-    const active = Array.from({ length: this.rows }, take);
-    const tokens = new Int32Array(this.rows);
-    const places = new Int32Array(this.rows);
-    let cache: Record<string, Tensor> = this.empty;
+    /** The next text that takes a row; one that ends with its first token takes none. */
+    const take = async (row: number): Promise<Active | undefined> => {
+      while (waiting < prompts.length) {
+        const index = waiting++;
+        const text: Active = {
+          index,
+          prompt: prompts[index]!,
+          random: random.fork(`${index}`),
+          tokens: [],
+          logProbabilities: [],
+          length: 0,
+        };
+        if (!reader) return text;
+        const read = await reader.take(index);
+        text.length = read.length;
+        if (!goesOn(text, read.probabilities, 0)) continue;
+        reader.rows.put(row, read);
+        return text;
+      }
+      return undefined;
+    };
+    const active: (Active | undefined)[] = [];
     try {
+      for (let text; active.length < this.rows && (text = await take(active.length));) {
+        active.push(text);
+      }
       while (active.some((text) => text !== undefined)) {
         signal?.throwIfAborted();
-        active.forEach((text, row) => {
-          tokens[row] = text ? tokenAt(text) : 0;
-          places[row] = text ? text.length : 0;
-        });
-        const { logits, ...state } = await this.program.step({
-          tokens: tensor("int32", [this.rows], tokens),
-          places: tensor("int32", [this.rows], places),
-          ...cache,
-        });
-        dispose(cache);
-        cache = Object.fromEntries(
-          Object.entries(state).map(([name, value]) => [name.slice("next.".length), value]),
+        const found = await rows.step(
+          Int32Array.from(active, (text) => text ? tokenAt(text) : 0),
+          Int32Array.from(active, (text) => text?.length ?? 0),
         );
-        const { data } = await hostOf(logits!);
-        for (const [row, text] of active.entries()) {
+        // From the end, so that a row that takes an ended one's place has been seen to already.
+        for (let row = active.length - 1; row >= 0; row--) {
+          const text = active[row];
           if (!text) continue;
           text.length++;
           if (text.length < text.prompt.length) continue;
-          const reason = this.#draw(text, sampler, settings, data as Float32Array, row);
-          if (!reason) continue;
-          done[text.index] = {
-            tokens: Int32Array.from(text.tokens),
-            logProbabilities: Float32Array.from(text.logProbabilities),
-            reason,
-          };
-          active[row] = take();
+          if (goesOn(text, found, row * this.config.vocabulary)) continue;
+          active[row] = await take(row);
+          if (active[row] || !reader) continue;
+          const last = active.pop();
+          if (row === active.length) continue;
+          active[row] = last;
+          reader.rows.move(active.length, row);
         }
       }
     } finally {
-      dispose(cache);
+      rows.dispose();
     }
     return done;
   }
@@ -223,12 +181,12 @@ export class Generator implements AsyncDisposable {
     text: Active,
     sampler: Sampler,
     { maxTokens, minTokens = 0, stop }: GenerationSettings,
-    logits: Float32Array,
-    row: number,
+    probabilities: Float32Array,
+    offset: number,
   ): Generated["reason"] | undefined {
-    const { eos, vocabulary } = this.config;
+    const { eos } = this.config;
     const forbidden = text.tokens.length < minTokens ? eos : -1;
-    const token = sampler.draw(logits, text.random.uniform(), row * vocabulary, forbidden);
+    const token = sampler.choose(probabilities, text.random.uniform(), offset, forbidden);
     text.tokens.push(token);
     text.logProbabilities.push(sampler.logProbability);
     if (token === eos) return "eos";
@@ -239,38 +197,45 @@ export class Generator implements AsyncDisposable {
 
   /** Releases the session. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.program.dispose();
+    await this.decoding[Symbol.asyncDispose]();
   }
 }
 
-/** Rotary angles and mask of rows that each are at a place of their own. */
-function sightAt(config: DecoderConfig, capacity: number, places: Value) {
-  const rows = places.dims[0]!;
-  const { cos, sin } = rotation(config, Array.from({ length: capacity }, (_, at) => at));
-  const of = (table: HostTensor<"float32">) =>
-    reshape(gather(constant(table), places), [rows, 1, 1, rotatedSize(config)]);
-  const later = greater(
-    constant(range(capacity, [1, 1, 1, capacity])),
-    reshape(places, [rows, 1, 1, 1]),
-  );
-  return { cos: of(cos), sin: of(sin), mask: where(later, HIDDEN, 0) };
-}
+/** Reads prompts some at a time, before their turn. */
+class PromptReader {
+  #to = 0;
+  readonly #read = new Map<string, ReadPrompt>();
 
-function range(count: number, dims: readonly number[]): HostTensor<"int32"> {
-  return tensor("int32", dims, Int32Array.from({ length: count }, (_, at) => at));
+  constructor(
+    readonly rows: PromptRows,
+    private readonly prompts: readonly Int32Array[],
+    private readonly count: number,
+  ) {}
+
+  /** What was read of a prompt; prompts are asked for in their order. */
+  async take(index: number): Promise<ReadPrompt> {
+    if (index >= this.#to) await this.#ahead(index);
+    return this.#read.get(this.prompts[index]!.join())!;
+  }
+
+  /** Reads the next prompts: twice as many as there are rows, those of a length together. */
+  async #ahead(from: number): Promise<void> {
+    this.#to = Math.min(this.prompts.length, from + 2 * this.count);
+    this.#read.clear();
+    const apart = new Map<string, Int32Array>();
+    for (let at = from; at < this.#to; at++) {
+      apart.set(this.prompts[at]!.join(), this.prompts[at]!);
+    }
+    for (const group of Map.groupBy(apart, ([, { length }]) => length).values()) {
+      for (let at = 0; at < group.length; at += this.count) {
+        const some = group.slice(at, at + this.count);
+        const read = await this.rows.read(some.map(([, prompt]) => prompt));
+        some.forEach(([key], place) => this.#read.set(key, read[place]!));
+      }
+    }
+  }
 }
 
 function tokenAt({ prompt, tokens, length }: Active): number {
   return length < prompt.length ? prompt[length]! : tokens[length - prompt.length]!;
-}
-
-async function hostOf(value: Tensor): Promise<HostTensor> {
-  if (!isDeviceTensor(value)) return value;
-  const host = await value.download();
-  value.dispose();
-  return host;
-}
-
-function dispose(tensors: Readonly<Record<string, Tensor>>): void {
-  for (const value of Object.values(tensors)) if (isDeviceTensor(value)) value.dispose();
 }

@@ -39,7 +39,7 @@ export class Sampler {
   /** log p of the token drawn last, in nats: of the distribution at the temperature, unfiltered. */
   logProbability = 0;
   readonly #settings: z.infer<typeof schema>;
-  readonly #weights: Float64Array;
+  readonly #weights: Float32Array;
   readonly #order: Int32Array;
 
   /** Settings for a vocabulary of some size. */
@@ -50,45 +50,66 @@ export class Sampler {
       throw new FairlError("lm.sampling", `${issue!.path.join(".")}: ${issue!.message}`);
     }
     this.#settings = parsed.data;
-    this.#weights = new Float64Array(vocabulary);
+    this.#weights = new Float32Array(vocabulary);
     this.#order = new Int32Array(vocabulary);
+  }
+
+  /** What logits are multiplied by; greedy decoding reports what the model itself says of its choice. */
+  get scale(): number {
+    const { temperature } = this.#settings;
+    return temperature === 0 ? 1 : 1 / temperature;
   }
 
   /**
    * Draws a token.
    *
-   * @param logits The vocabulary's scores from `offset` on
+   * @param logits The vocabulary's scores
    * @param uniform A number in [0, 1)
    * @param forbidden A token that has no probability, the end of the text before its time
    */
-  draw(logits: Float32Array, uniform: number, offset = 0, forbidden = -1): number {
+  draw(logits: Float32Array, uniform: number, forbidden = -1): number {
+    const top = logits.reduce((most, logit) => Math.max(most, logit));
+    const likely = logits.map((logit) => Math.exp((logit - top) * this.scale));
+    return this.choose(likely, uniform, 0, forbidden);
+  }
+
+  /**
+   * Draws a token from the distribution at the temperature.
+   *
+   * @param likely The vocabulary's probabilities, or numbers in their proportion, from `offset` on
+   * @param uniform A number in [0, 1)
+   * @param forbidden A token that has no probability
+   */
+  choose(likely: Float32Array, uniform: number, offset = 0, forbidden = -1): number {
     const { temperature, topK, topP, minP } = this.#settings;
     const weights = this.#weights;
-    const count = weights.length;
-    let best = forbidden === 0 ? 1 : 0;
-    for (let token = best + 1; token < count; token++) {
-      if (logits[offset + token]! > logits[offset + best]! && token !== forbidden) best = token;
-    }
-    // Greedy decoding reports what the model itself says of its choice.
-    const scale = temperature === 0 ? 1 : 1 / temperature;
-    const top = logits[offset + best]!;
+    weights.set(likely.subarray(offset, offset + weights.length));
+    if (forbidden >= 0) weights[forbidden] = 0;
     let sum = 0;
-    for (let token = 0; token < count; token++) {
-      sum += weights[token] = Math.exp((logits[offset + token]! - top) * scale);
+    for (let token = 0; token < weights.length; token++) sum += weights[token]!;
+    const all = sum;
+    let token: number;
+    if (temperature === 0) {
+      token = this.#likeliest();
+    } else {
+      if (topP < 1 || minP > 0 || topK !== undefined) sum = this.#filtered(topK, topP, minP);
+      token = this.#pick(uniform * sum);
     }
-    if (forbidden >= 0) {
-      sum -= weights[forbidden]!;
-      weights[forbidden] = 0;
-    }
-    const token = temperature === 0
-      ? best
-      : this.#pick(uniform * this.#filtered(sum, topK, topP, minP), best);
-    this.logProbability = (logits[offset + token]! - top) * scale - Math.log(sum);
+    this.logProbability = Math.log(likely[offset + token]! / all);
     return token;
   }
 
+  #likeliest(): number {
+    const weights = this.#weights;
+    let best = 0;
+    for (let token = 1; token < weights.length; token++) {
+      if (weights[token]! > weights[best]!) best = token;
+    }
+    return best;
+  }
+
   /** Sets the weights of tokens that are filtered out to 0; returns the sum of those left. */
-  #filtered(sum: number, topK: number | undefined, topP: number, minP: number): number {
+  #filtered(topK: number | undefined, topP: number, minP: number): number {
     const weights = this.#weights;
     if (topP < 1 || (topK !== undefined && topK < weights.length)) {
       const order = this.#order;
@@ -103,21 +124,18 @@ export class Sampler {
         if (kept >= topP * whole) left = at + 1;
       }
       for (let at = left; at < order.length; at++) weights[order[at]!] = 0;
-      sum = kept;
     }
-    if (minP > 0) {
-      // The likeliest token's weight is 1.
-      sum = 0;
-      for (let token = 0; token < weights.length; token++) {
-        if (weights[token]! < minP) weights[token] = 0;
-        sum += weights[token]!;
-      }
+    const least = minP * weights[this.#likeliest()]!;
+    let sum = 0;
+    for (let token = 0; token < weights.length; token++) {
+      if (weights[token]! < least) weights[token] = 0;
+      sum += weights[token]!;
     }
     return sum;
   }
 
   /** The token in which a point of the cumulated weights lies. */
-  #pick(point: number, fallback: number): number {
+  #pick(point: number): number {
     const weights = this.#weights;
     let passed = 0;
     for (let token = 0; token < weights.length; token++) {
@@ -125,6 +143,6 @@ export class Sampler {
       if (passed > point) return token;
     }
     // Rounding may leave the point at the very end.
-    return fallback;
+    return this.#likeliest();
   }
 }

@@ -79,7 +79,7 @@ Deno.test("a forbidden token is never drawn, and the others share its probabilit
   fc.assert(fc.property(logits, uniform, fc.nat(11), (values, u, at) => {
     const forbidden = at % values.length;
     const sampler = new Sampler(values.length);
-    const token = sampler.draw(values, u, 0, forbidden);
+    const token = sampler.draw(values, u, forbidden);
     assert(token !== forbidden);
     const share = probabilities(values);
     const wanted = Math.log(share[token]! / (1 - share[forbidden]!));
