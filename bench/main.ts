@@ -11,6 +11,7 @@ const BENCHES: Record<string, string> = {
   encode: "Texts a second through the encoder",
   pairs: "A million pairs streamed from a file",
   rlhf: "Aligning a fresh base again with extracted rewards, steered to one KL (half an hour)",
+  lm: "The tiny language model: training and writing, against PyTorch, TensorFlow.js and transformers.js",
   mixture: "METHOD's mixture of what alignment fixed and what it did not",
 };
 

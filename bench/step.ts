@@ -5,11 +5,11 @@
  *
  *     deno run -P=bench bench/step.ts
  */
-import { TextLineStream } from "@std/streams";
 import { Random } from "../src/base/mod.ts";
 import type { PairFeatures } from "../src/irl/data.ts";
 import { freshWeights, type PathShape, PathTrainer } from "../src/irl/path.ts";
 import { cores, type Device, Runtime } from "../src/runtime/mod.ts";
+import { median, print, pythonHas, serve, Side } from "./sides.ts";
 
 /** What both sides train on; the peer reads it from a file. */
 const SHAPE = {
@@ -64,17 +64,8 @@ function trainingOrder(): Int32Array<ArrayBuffer> {
   return order;
 }
 
-function print(line: string): void {
-  Deno.stdout.writeSync(new TextEncoder().encode(line + "\n"));
-}
-
-function linesOf(bytes: ReadableStream<Uint8Array<ArrayBuffer>>): ReadableStream<string> {
-  const lines: TransformStream<string, string> = new TextLineStream();
-  return bytes.pipeThrough(new TextDecoderStream()).pipeThrough(lines);
-}
-
 /** A side of the comparison, which does one turn for each line that it reads. */
-async function serve(device: Device, threads: number): Promise<void> {
+async function answerOn(device: Device, threads: number): Promise<void> {
   const { batch, weightDecay, learningRate, dimension, pairs: count } = SHAPE;
   const pairs = syntheticPairs();
   const order = trainingOrder();
@@ -92,49 +83,14 @@ async function serve(device: Device, threads: number): Promise<void> {
     await trainers[name].reset(freshWeights(shape, dimension, new Random(0, "weights")));
   }
   print(`fairl ${device}, ${threads} ${threads === 1 ? "thread" : "threads"}`);
-  for await (const line of linesOf(Deno.stdin.readable)) {
+  await serve(async (line): Promise<Turn> => {
     const [name, steps] = line.split(" ");
     const piece = order.subarray(0, Number(steps) * batch);
     const started = performance.now();
     const loss = await trainers[name!]!.epoch(piece, terms, learningRate);
     const micros = (performance.now() - started) / Number(steps) * 1000;
-    print(JSON.stringify({ micros, loss } satisfies Turn));
-  }
-}
-
-/** A side in its process. */
-class Side implements AsyncDisposable {
-  readonly #process: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
-  readonly #lines: ReadableStreamDefaultReader<string>;
-
-  constructor(command: string, args: string[]) {
-    this.#process = new Deno.Command(command, { args, stdin: "piped", stdout: "piped" }).spawn();
-    this.#input = this.#process.stdin.getWriter();
-    this.#lines = linesOf(this.#process.stdout).getReader();
-  }
-
-  /** The next line that it prints. */
-  async line(): Promise<string> {
-    const { value } = await this.#lines.read();
-    if (value === undefined) throw new Error("a side of the comparison ended early");
-    return value;
-  }
-
-  async turn(head: string, steps: number): Promise<Turn> {
-    await this.#input.write(new TextEncoder().encode(`${head} ${steps}\n`));
-    return JSON.parse(await this.line());
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#input.close();
-    await this.#lines.cancel();
-    await this.#process.status;
-  }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+    return { micros, loss };
+  });
 }
 
 async function writeData(folder: string): Promise<void> {
@@ -144,15 +100,6 @@ async function writeData(folder: string): Promise<void> {
   await Deno.writeTextFile(`${folder}/shape.json`, JSON.stringify(shape));
   for (const [name, data] of Object.entries({ features, chosen, rejected, order })) {
     await Deno.writeFile(`${folder}/${name}`, new Uint8Array(data.buffer as ArrayBuffer));
-  }
-}
-
-async function hasTorch(): Promise<boolean> {
-  try {
-    const python = new Deno.Command("python3", { args: ["-c", "import torch"], stderr: "null" });
-    return (await python.output()).success;
-  } catch {
-    return false;
   }
 }
 
@@ -167,24 +114,14 @@ async function main(): Promise<void> {
   // PyTorch's threads wait for each other inside each operator: one that has to wait for a core
   // makes its step tens of times slower, and every ratio too good.
   if (load > cores()) print("Others use the cores: the ratios flatter fairl, run it again later");
-  const peer = await hasTorch()
+  const peer = await pythonHas("torch")
     ? sides.use(new Side("python3", [`${import.meta.dirname}/peers/step.py`, folder]))
     : undefined;
   print(peer ? await peer.line() : "PyTorch cannot be imported here: no peer, no ratios");
   const own = new Map<string, Side>();
   for (const device of ["wasm", "native"]) {
     for (const threads of [...new Set([cores(), 1])]) {
-      const args = [
-        "run",
-        "--lock=test/deno.lock",
-        "-P=bench",
-        "--quiet",
-        import.meta.filename!,
-        "serve",
-        device,
-        `${threads}`,
-      ];
-      const side = sides.use(new Side(Deno.execPath(), args));
+      const side = sides.use(Side.deno([import.meta.filename!, "serve", device, `${threads}`]));
       own.set(await side.line(), side);
     }
   }
@@ -197,13 +134,13 @@ async function main(): Promise<void> {
     for (const [name, side] of own) rows.push({ name, of: head, side });
     // The first turn warms up; from the same start on the same batches it also has the same losses.
     const losses: number[] = [];
-    for (const { side, of } of rows) losses.push((await side.turn(of, steps)).loss);
+    for (const { side, of } of rows) losses.push((await side.ask<Turn>(`${of} ${steps}`)).loss);
     const spread = Math.max(...losses) - Math.min(...losses);
     if (head === "linear" && spread > 1e-3) throw new Error(`the losses differ: ${losses}`);
     const micros = rows.map((): number[] => []);
     for (let turn = 0; turn < TURNS; turn++) {
       for (const [at, { side, of }] of rows.entries()) {
-        micros[at]!.push((await side.turn(of, steps)).micros);
+        micros[at]!.push((await side.ask<Turn>(`${of} ${steps}`)).micros);
       }
     }
     print(`\n${head}: microseconds a step, median of ${TURNS} turns of ${steps} steps`);
@@ -222,6 +159,6 @@ async function main(): Promise<void> {
 
 if (import.meta.main) {
   const [mode, device, threads] = Deno.args;
-  if (mode === "serve") await serve(device as Device, Number(threads));
+  if (mode === "serve") await answerOn(device as Device, Number(threads));
   else await main();
 }
