@@ -12,7 +12,7 @@ const CONTRIB = "com.microsoft";
 
 /** Whether {@linkcode fusedModel} can write this decoder. */
 export function canFuse({ family, headSize }: DecoderConfig): boolean {
-  return family === "llama" && headSize % 8 === 0;
+  return family === "llama" && headSize % 16 === 0;
 }
 
 /** Names of the keys and values of each layer, as the graph is fed them. */
@@ -23,13 +23,15 @@ export function cacheNames({ layers }: DecoderConfig): string[] {
 /**
  * The bytes of a graph that reads `length` new tokens of some rows after what it has read before.
  *
- * Fed: `tokens` `[rows, length]`, int32; `places` `[rows, length]`, int64, the positions of these
- * tokens; `lengths` `[rows]`, int32, and `total` `[1]`, int32: the last new position of each row, and
- * one more than the largest; `scale` `[1]`: the logits are multiplied by it; the keys and values
- * before, each `[rows, heads, past, size]`, of which a row's first ones count.
+ * Fed: `tokens` `[rows, length]`, int32; `lengths` `[rows]`, int32, and `total` `[1]`, int32: the
+ * position of each row's last new token, and one more than the largest; `scale` `[1]`: the logits are
+ * multiplied by it; the keys and values before, each `[rows, heads, past, size]`, of which a row's first
+ * ones count.
  *
- * Given: `probabilities` `[rows, vocabulary]` of what follows the last token of each row, and
- * `new.keys.n` and `new.values.n`, `[rows, length, heads * size]`, of the new tokens.
+ * Given: `probabilities` `[rows, vocabulary]` of what follows the last token of each row, and for each
+ * layer `new.n`, `[rows, length, features]`: queries, keys and values of the new tokens side by side, not
+ * turned yet. The cache takes turned keys; giving the few new ones and not the whole cache leaves most of
+ * the memory where it is.
  *
  * @param positions Longest text, in tokens
  */
@@ -38,7 +40,7 @@ export function fusedModel(
   weights: DecoderWeights,
   positions: number,
 ): Uint8Array<ArrayBuffer> {
-  const { heads, keyValueHeads, headSize, feedWidth, layers, width, vocabulary } = config;
+  const { heads, keyValueHeads, headSize, layers, width, vocabulary } = config;
   const nodes: OnnxNode[] = [];
   const initializers: Record<string, HostTensor> = {};
   const keep = (name: string, value: HostTensor) => {
@@ -55,25 +57,19 @@ export function fusedModel(
     nodes.push({ op, inputs, outputs, attributes, domain });
     return outputs[0]!;
   };
-  const sizes = (...values: number[]) =>
-    keep(
-      `sizes ${values}`,
-      tensor("int64", [values.length], BigInt64Array.from(values, BigInt)),
-    );
-  const halves = (input: string, outputs: string[], ...parts: number[]) =>
-    node("Split", [input, sizes(...parts)], outputs, { axis: { int: -1 } }, "");
   // Products that read the same state are one.
   const linear = (input: string, output: string, ...names: string[]) =>
     node(
       "FusedMatMul",
-      [input, keep(output, stacked(names.map((name) => weights[`${name}.weight`]!)))],
-      [`${output}/y`],
+      [input, keep(names[0]!, stacked(names.map((name) => weights[`${name}.weight`]!)))],
+      [output],
       { transB: { int: 1 } },
     );
   const gain = (name: string) => keep(name, weights[`${name}.weight`]!);
   const epsilon = { epsilon: { float: config.normEpsilon } };
   const { cos, sin } = rotation(config, Array.from({ length: positions }, (_, at) => at));
-  const [cosines, sines] = [keep("cos", firstHalves(cos)), keep("sin", firstHalves(sin))];
+  keep("cos", firstHalves(cos));
+  keep("sin", firstHalves(sin));
 
   const embedding = keep("embedding", weights[embeddingName(config)]!);
   let state = node("Gather", [embedding, "tokens"], ["state"], {}, "");
@@ -90,31 +86,23 @@ export function fusedModel(
     node("SkipSimplifiedLayerNormalization", [state, by, gain(name)], outputs, epsilon);
     [seen, state] = [outputs[0]!, outputs[3]!];
   };
-  const [queries, keys] = [heads * headSize, keyValueHeads * headSize];
   for (let layer = 0; layer < layers; layer++) {
     const at = `model.layers.${layer}`;
     const own = `${at}.self_attn`;
-    const [newKeys, newValues] = [`new.keys.${layer}`, `new.values.${layer}`];
-    const all = linear(seen, `${own}.qkv`, `${own}.q_proj`, `${own}.k_proj`, `${own}.v_proj`);
-    halves(all, [`${own}/qk`, newValues], queries + keys, keys);
-    node("RotaryEmbedding", [`${own}/qk`, "places", cosines, sines], [`${own}/turned`]);
-    halves(`${own}/turned`, [`${own}/q`, newKeys], queries, keys);
+    const all = linear(seen, `new.${layer}`, `${own}.q_proj`, `${own}.k_proj`, `${own}.v_proj`);
     const mixed = node(
       "GroupQueryAttention",
-      [
-        ...[`${own}/q`, newKeys, newValues, `keys.${layer}`, `values.${layer}`],
-        ...["lengths", "total"],
-      ],
+      [all, "", "", `keys.${layer}`, `values.${layer}`, "lengths", "total", "cos", "sin"],
       [`${own}/mixed`, `${own}/keys`, `${own}/values`],
-      { num_heads: { int: heads }, kv_num_heads: { int: keyValueHeads } },
+      { num_heads: { int: heads }, kv_num_heads: { int: keyValueHeads }, do_rotary: { int: 1 } },
     );
-    added(`${at}.post_attention_layernorm`, linear(mixed, `${own}.o`, `${own}.o_proj`));
-    const inner = linear(seen, `${at}.gate_up`, `${at}.mlp.gate_proj`, `${at}.mlp.up_proj`);
-    halves(inner, [`${at}/gate`, `${at}/up`], feedWidth, feedWidth);
-    node("QuickGelu", [`${at}/gate`], [`${at}/silu`], { alpha: { float: 1 } });
-    node("Mul", [`${at}/silu`, `${at}/up`], [`${at}/fed`], {}, "");
+    added(`${at}.post_attention_layernorm`, linear(mixed, `${own}/o`, `${own}.o_proj`));
+    const gate = linear(seen, `${at}/gate`, `${at}.mlp.gate_proj`);
+    const up = linear(seen, `${at}/up`, `${at}.mlp.up_proj`);
+    node("QuickGelu", [gate], [`${at}/silu`], { alpha: { float: 1 } });
+    node("Mul", [`${at}/silu`, up], [`${at}/fed`], {}, "");
     const next = layer + 1 < layers ? `model.layers.${layer + 1}.input_layernorm` : "model.norm";
-    added(next, linear(`${at}/fed`, `${at}.down`, `${at}.mlp.down_proj`));
+    added(next, linear(`${at}/fed`, `${at}/down`, `${at}.mlp.down_proj`));
   }
   const last = keep("last", tensor("int64", [], BigInt64Array.of(-1n)));
   node("Gather", [seen, last], ["end"], { axis: { int: 1 } }, "");
@@ -135,7 +123,6 @@ export function fusedModel(
     initializers,
     inputs: [
       { name: "tokens", type: "int32", dims: ["rows", "length"] },
-      { name: "places", type: "int64", dims: ["rows", "length"] },
       { name: "lengths", type: "int32", dims: ["rows"] },
       { name: "total", type: "int32", dims: [1] },
       float("scale", [1]),
@@ -143,7 +130,11 @@ export function fusedModel(
     ],
     outputs: [
       float("probabilities", ["rows", vocabulary]),
-      ...cacheNames(config).map((name) => float(`new.${name}`, ["rows", "length", keys])),
+      ...Array.from(
+        { length: layers },
+        (_, layer) =>
+          float(`new.${layer}`, ["rows", "length", (heads + 2 * keyValueHeads) * headSize]),
+      ),
     ],
   }, { domains: { [CONTRIB]: 1 } });
 }

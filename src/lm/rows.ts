@@ -28,8 +28,8 @@ import { cacheNames, canFuse, fusedModel } from "./fused.ts";
 export interface ReadPrompt {
   /** Its tokens. */
   readonly length: number;
-  /** Keys and values by name, `[length, heads * size]`. */
-  readonly cache: Readonly<Record<string, Float32Array>>;
+  /** Queries, keys and values of each layer, `[length, features]`. */
+  readonly states: readonly Float32Array[];
   /** Probabilities of what follows, one for each token of the vocabulary. */
   readonly probabilities: Float32Array;
 }
@@ -87,16 +87,17 @@ export async function openDecoding(
 }
 
 /** Tokens by which the host's cache grows. */
-const PIECE = 16;
+const PIECE = 8;
 
 /**
  * Rows whose keys and values lie in this process's memory. A run is fed them and gives those of the new
- * tokens alone, which are written into their places.
+ * tokens alone, which are turned and written into their places.
  */
 class HostRows implements PromptRows {
-  readonly #names: readonly string[];
-  #past: number;
-  #cache: Record<string, Float32Array<ArrayBuffer>>;
+  readonly #rotation: { readonly cos: Float32Array; readonly sin: Float32Array };
+  #past = 0;
+  /** Keys and values of each layer in turn, `[rows, heads, past, size]`. */
+  #cache: Float32Array<ArrayBuffer>[] = [];
 
   constructor(
     private readonly session: Session,
@@ -105,137 +106,127 @@ class HostRows implements PromptRows {
     private readonly capacity: number,
     private readonly scale: number,
   ) {
-    this.#names = cacheNames(config);
-    this.#past = Math.min(PIECE, capacity);
-    this.#cache = this.#empty();
+    const { cos, sin } = rotation(config, Array.from({ length: capacity }, (_, at) => at));
+    this.#rotation = { cos: cos.data, sin: sin.data };
+    this.#grow(1);
   }
 
   async step(
     tokens: Int32Array<ArrayBuffer>,
     places: Int32Array<ArrayBuffer>,
   ): Promise<Float32Array> {
-    const { keyValueHeads, headSize } = this.config;
     const count = tokens.length;
     const most = places.reduce((high, place) => Math.max(high, place), 0);
     if (most >= this.#past) this.#grow(most + 1);
-    const size = count * this.#rowSize;
-    const dims = [count, keyValueHeads, this.#past, headSize];
-    const results = await this.#run(
-      tensor("int32", [count, 1], tokens),
-      tensor("int64", [count, 1], BigInt64Array.from(places, BigInt)),
-      places,
-      most + 1,
-      (name) => tensor("float32", dims, this.#cache[name]!.subarray(0, size)),
-    );
-    const width = keyValueHeads * headSize;
-    for (const name of this.#names) {
-      const { data } = results[`new.${name}`]! as HostTensor<"float32">;
+    const { probabilities, states } = await this.#run(tokens, places, this.#past);
+    for (const [layer, features] of states.entries()) {
+      const size = features.length / count;
       for (let row = 0; row < count; row++) {
-        this.#write(name, row, places[row]!, data, row * width);
+        this.#write(layer, row, places[row]!, features, row * size);
       }
     }
-    return (results["probabilities"] as HostTensor<"float32">).data;
+    return probabilities;
   }
 
   async read(prompts: readonly Int32Array[]): Promise<ReadPrompt[]> {
-    const { keyValueHeads, headSize, vocabulary } = this.config;
     const length = prompts[0]!.length;
-    const count = prompts.length;
-    const tokens = new Int32Array(count * length);
+    const tokens = new Int32Array(prompts.length * length);
     prompts.forEach((prompt, row) => tokens.set(prompt, row * length));
-    const nothing = tensor(
-      "float32",
-      [count, keyValueHeads, 0, headSize],
-      new Float32Array(0),
-    );
-    const results = await this.#run(
-      tensor("int32", [count, length], tokens),
-      tensor(
-        "int64",
-        [count, length],
-        BigInt64Array.from(tokens, (_, at) => BigInt(at % length)),
-      ),
-      new Int32Array(count).fill(length - 1),
-      length,
-      () => nothing,
-    );
-    const rowOf = (name: string, row: number, size: number) =>
-      (results[name] as HostTensor<"float32">).data.slice(row * size, (row + 1) * size);
-    const size = length * keyValueHeads * headSize;
+    const lengths = new Int32Array(prompts.length).fill(length - 1);
+    const { probabilities, states } = await this.#run(tokens, lengths, 0);
+    const rowOf = (values: Float32Array, row: number) => {
+      const size = values.length / prompts.length;
+      return values.slice(row * size, (row + 1) * size);
+    };
     return prompts.map((_, row) => ({
       length,
-      cache: Object.fromEntries(
-        this.#names.map((name) => [name, rowOf(`new.${name}`, row, size)]),
-      ),
-      probabilities: rowOf("probabilities", row, vocabulary),
+      states: states.map((features) => rowOf(features, row)),
+      probabilities: rowOf(probabilities, row),
     }));
   }
 
-  put(row: number, { length, cache }: ReadPrompt): void {
+  put(row: number, { length, states }: ReadPrompt): void {
     if (length > this.#past) this.#grow(length);
-    const width = this.config.keyValueHeads * this.config.headSize;
-    for (const name of this.#names) {
-      for (let at = 0; at < length; at++) this.#write(name, row, at, cache[name]!, at * width);
+    for (const [layer, features] of states.entries()) {
+      const size = features.length / length;
+      for (let at = 0; at < length; at++) this.#write(layer, row, at, features, at * size);
     }
   }
 
   move(from: number, to: number): void {
     const size = this.#rowSize;
-    for (const cache of Object.values(this.#cache)) {
-      cache.copyWithin(to * size, from * size, (from + 1) * size);
-    }
+    for (const cache of this.#cache) cache.copyWithin(to * size, from * size, (from + 1) * size);
   }
 
   dispose(): void {
-    this.#cache = {};
+    this.#cache = [];
   }
 
+  /** Feeds tokens, row by row, that end at some positions, after the first `past` places of the cache. */
   async #run(
-    tokens: HostTensor,
-    places: HostTensor,
-    lengths: Int32Array<ArrayBuffer>,
-    total: number,
-    cache: (name: string) => HostTensor,
-  ): Promise<Record<string, Tensor>> {
-    return await this.session.run({
-      tokens,
-      places,
-      lengths: tensor("int32", [lengths.length], lengths),
+    tokens: Int32Array<ArrayBuffer>,
+    ends: Int32Array<ArrayBuffer>,
+    past: number,
+  ): Promise<{ probabilities: Float32Array; states: Float32Array[] }> {
+    const { keyValueHeads, headSize, layers } = this.config;
+    const count = ends.length;
+    const dims = [count, keyValueHeads, past, headSize];
+    const total = ends.reduce((high, end) => Math.max(high, end), 0) + 1;
+    const results = await this.session.run({
+      tokens: tensor("int32", [count, tokens.length / count], tokens),
+      lengths: tensor("int32", [count], ends),
       total: tensor("int32", [1], Int32Array.of(total)),
       scale: tensor("float32", [1], Float32Array.of(this.scale)),
-      ...Object.fromEntries(this.#names.map((name) => [name, cache(name)])),
+      ...Object.fromEntries(
+        cacheNames(this.config).map((name, at) =>
+          [name, tensor("float32", dims, this.#cache[at]!.subarray(0, sizeOf(dims)))] as const
+        ),
+      ),
     });
+    const floats = (name: string) => (results[name] as HostTensor<"float32">).data;
+    return {
+      probabilities: floats("probabilities"),
+      states: Array.from({ length: layers }, (_, layer) => floats(`new.${layer}`)),
+    };
   }
 
   get #rowSize(): number {
     return this.config.keyValueHeads * this.#past * this.config.headSize;
   }
 
-  #empty(): Record<string, Float32Array<ArrayBuffer>> {
-    const size = this.rows * this.#rowSize;
-    return Object.fromEntries(this.#names.map((name) => [name, new Float32Array(size)]));
-  }
-
-  /** Writes the keys or values of a token, `[heads, size]`, into a row. */
-  #write(name: string, row: number, place: number, from: Float32Array, at: number): void {
-    const { keyValueHeads, headSize } = this.config;
-    const cache = this.#cache[name]!;
-    for (let head = 0; head < keyValueHeads; head++) {
+  /** Writes keys and values of a token into a row, from its features in a layer. */
+  #write(layer: number, row: number, place: number, features: Float32Array, offset: number): void {
+    const { heads, keyValueHeads, headSize } = this.config;
+    const [keys, values] = [this.#cache[2 * layer]!, this.#cache[2 * layer + 1]!];
+    const { cos, sin } = this.#rotation;
+    const half = headSize / 2;
+    const angles = place * headSize;
+    let key = offset + heads * headSize;
+    let value = key + keyValueHeads * headSize;
+    for (let head = 0; head < keyValueHeads; head++, key += headSize, value += headSize) {
       const to = ((row * keyValueHeads + head) * this.#past + place) * headSize;
-      for (let index = 0; index < headSize; index++) cache[to + index] = from[at++]!;
+      for (let at = 0; at < half; at++) {
+        const [low, high] = [features[key + at]!, features[key + half + at]!];
+        const [x, y] = [cos[angles + at]!, sin[angles + at]!];
+        keys[to + at] = low * x - high * y;
+        keys[to + half + at] = high * x + low * y;
+        values[to + at] = features[value + at]!;
+        values[to + half + at] = features[value + half + at]!;
+      }
     }
   }
 
   #grow(least: number): void {
     const [before, old] = [this.#cache, this.#past * this.config.headSize];
     this.#past = Math.min(Math.ceil(least / PIECE) * PIECE, this.capacity);
-    this.#cache = this.#empty();
     const next = this.#past * this.config.headSize;
-    for (const [name, cache] of Object.entries(this.#cache)) {
-      for (let head = 0; head < this.rows * this.config.keyValueHeads; head++) {
-        cache.set(before[name]!.subarray(head * old, (head + 1) * old), head * next);
+    this.#cache = cacheNames(this.config).map((_, at) => {
+      const cache = new Float32Array(this.rows * this.#rowSize);
+      for (let from = 0, to = 0; from < (before[at]?.length ?? 0); from += old, to += next) {
+        cache.set(before[at]!.subarray(from, from + old), to);
       }
-    }
+      return cache;
+    });
   }
 }
 

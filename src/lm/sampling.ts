@@ -70,47 +70,54 @@ export class Sampler {
   draw(logits: Float32Array, uniform: number, forbidden = -1): number {
     const top = logits.reduce((most, logit) => Math.max(most, logit));
     const likely = logits.map((logit) => Math.exp((logit - top) * this.scale));
-    return this.choose(likely, uniform, 0, forbidden);
+    const sum = likely.reduce((whole, part) => whole + part, 0);
+    return this.choose(likely.map((part) => part / sum), uniform, 0, forbidden);
   }
 
   /**
    * Draws a token from the distribution at the temperature.
    *
-   * @param likely The vocabulary's probabilities, or numbers in their proportion, from `offset` on
+   * @param likely The vocabulary's probabilities from `offset` on
    * @param uniform A number in [0, 1)
    * @param forbidden A token that has no probability
    */
   choose(likely: Float32Array, uniform: number, offset = 0, forbidden = -1): number {
     const { temperature, topK, topP, minP } = this.#settings;
-    const weights = this.#weights;
-    weights.set(likely.subarray(offset, offset + weights.length));
-    if (forbidden >= 0) weights[forbidden] = 0;
-    let sum = 0;
-    for (let token = 0; token < weights.length; token++) sum += weights[token]!;
+    let weights = likely.subarray(offset, offset + this.vocabulary);
+    let sum = 1;
+    if (forbidden >= 0) {
+      weights = this.#copied(weights);
+      weights[forbidden] = 0;
+      sum = weights.reduce((whole, part) => whole + part, 0);
+    }
     const all = sum;
     let token: number;
     if (temperature === 0) {
-      token = this.#likeliest();
+      token = likeliest(weights);
     } else {
-      if (topP < 1 || minP > 0 || topK !== undefined) sum = this.#filtered(topK, topP, minP);
-      token = this.#pick(uniform * sum);
+      if (topP < 1 || minP > 0 || topK !== undefined) {
+        weights = this.#copied(weights);
+        sum = this.#filter(weights, topK, topP, minP);
+      }
+      token = pick(weights, uniform * sum);
     }
     this.logProbability = Math.log(likely[offset + token]! / all);
     return token;
   }
 
-  #likeliest(): number {
-    const weights = this.#weights;
-    let best = 0;
-    for (let token = 1; token < weights.length; token++) {
-      if (weights[token]! > weights[best]!) best = token;
-    }
-    return best;
+  /** The same numbers, to be changed. */
+  #copied(weights: Float32Array): Float32Array {
+    this.#weights.set(weights);
+    return this.#weights;
   }
 
   /** Sets the weights of tokens that are filtered out to 0; returns the sum of those left. */
-  #filtered(topK: number | undefined, topP: number, minP: number): number {
-    const weights = this.#weights;
+  #filter(
+    weights: Float32Array,
+    topK: number | undefined,
+    topP: number,
+    minP: number,
+  ): number {
     if (topP < 1 || (topK !== undefined && topK < weights.length)) {
       const order = this.#order;
       for (let token = 0; token < order.length; token++) order[token] = token;
@@ -125,7 +132,7 @@ export class Sampler {
       }
       for (let at = left; at < order.length; at++) weights[order[at]!] = 0;
     }
-    const least = minP * weights[this.#likeliest()]!;
+    const least = minP * weights[likeliest(weights)]!;
     let sum = 0;
     for (let token = 0; token < weights.length; token++) {
       if (weights[token]! < least) weights[token] = 0;
@@ -133,16 +140,29 @@ export class Sampler {
     }
     return sum;
   }
+}
 
-  /** The token in which a point of the cumulated weights lies. */
-  #pick(point: number): number {
-    const weights = this.#weights;
-    let passed = 0;
-    for (let token = 0; token < weights.length; token++) {
-      passed += weights[token]!;
-      if (passed > point) return token;
+/** The first of the largest. */
+function likeliest(weights: Float32Array): number {
+  let best = 0;
+  let most = weights[0]!;
+  for (let token = 1; token < weights.length; token++) {
+    const weight = weights[token]!;
+    if (weight > most) {
+      most = weight;
+      best = token;
     }
-    // Rounding may leave the point at the very end.
-    return this.#likeliest();
   }
+  return best;
+}
+
+/** The token in which a point of the cumulated weights lies. */
+function pick(weights: Float32Array, point: number): number {
+  let passed = 0;
+  for (let token = 0; token < weights.length; token++) {
+    passed += weights[token]!;
+    if (passed > point) return token;
+  }
+  // Rounding may leave the point at the very end.
+  return likeliest(weights);
 }
