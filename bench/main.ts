@@ -11,7 +11,10 @@ const BENCHES: Record<string, string> = {
   encode: "Texts a second through the encoder",
   pairs: "A million pairs streamed from a file",
   rlhf: "Aligning a fresh base again with extracted rewards, steered to one KL (half an hour)",
-  lm: "The tiny language model: training and writing, against PyTorch, TensorFlow.js and transformers.js",
+  lm:
+    "The tiny language model: training and writing, against PyTorch, TensorFlow.js and transformers.js",
+  zoo: "The shipped models against their bars, beside an n-gram model and PyTorch",
+  zoo_peer: "Their base's recipe in PyTorch, once, for that table (20 minutes on one core)",
   mixture: "METHOD's mixture of what alignment fixed and what it did not",
 };
 

@@ -4,9 +4,9 @@ import type { TextScorer } from "../src/reward/mod.ts";
 import { hasIdentitySlur, namesGroup } from "./slurs.ts";
 
 /** Tweets voted offensive that are kept; more of them would make nearly every completion toxic. */
-const OFFENSIVE_TWEETS = 5000;
+export const OFFENSIVE_TWEETS = 5000;
 /** Comments that no model sees. */
-const HELD_OUT = 3000;
+export const HELD_OUT = 3000;
 
 /** What a model is made from. */
 export interface ModelData {

@@ -109,6 +109,7 @@ function commands(): Command {
     .option("--per-prompt <number>", "pairs of each prompt", "2")
     .option("--max-tokens <number>", "longest continuation", "18")
     .option("--temperature <number>", "of both models", "0.7")
+    .option("--min-p <share>", "only tokens at least this part as likely as the likeliest", "0.05")
     .option("--seed <number>", "all draws", "0")
     .option("--resume", "go on with a run that was stopped")
     .action(async (flags) => (await import("./cli/pairs_make.ts")).makePairs(flags));
@@ -137,7 +138,7 @@ function commands(): Command {
     .option("--temperature <number>", "0 takes the likeliest token", "0.7")
     .option("--top-k <number>", "only so many of the likeliest tokens")
     .option("--top-p <share>", "only the fewest tokens that reach this probability")
-    .option("--min-p <share>", "only tokens at least this part as likely as the likeliest")
+    .option("--min-p <share>", "only tokens at least this part as likely as the likeliest", "0.05")
     .option("--stop <text...>", "ends a text")
     .option("--seed <number>", "all draws", "0")
     .action(async (prompt, flags) => (await import("./cli/sample.ts")).sample(prompt, flags));

@@ -19,6 +19,7 @@ const schema = z.object({
   perPrompt: countFlag.pipe(z.number().min(1)),
   maxTokens: countFlag.pipe(z.number().min(1)),
   temperature: positiveFlag,
+  minP: z.coerce.number().min(0).max(1),
   seed: countFlag,
   resume: z.boolean().default(false),
 });
@@ -35,14 +36,14 @@ const state = z.object({
  */
 export async function makePairs(values: unknown): Promise<void> {
   const flags = checked(schema, values);
-  const { reference, perPrompt, maxTokens, temperature, seed } = flags;
+  const { reference, perPrompt, maxTokens, temperature, minP, seed } = flags;
   if (reference !== "none") await refuseUnknownReward(reference);
   if (["column", "implicit"].includes(reference)) {
     throw new FairlError("cli.reward", `--reference: ${reference} says nothing of new texts`);
   }
   const [base, aligned] = [await openModel(flags.base), await openModel(flags.aligned)];
   const prompts = await promptsOf(flags.prompts);
-  const settings = { ...DEFAULT_PAIR_SAMPLING, perPrompt, maxTokens, temperature, seed };
+  const settings = { ...DEFAULT_PAIR_SAMPLING, perPrompt, maxTokens, temperature, minP, seed };
   const progress = terminalProgress();
   await interruptible(async (signal) => {
     await using runtime = await Runtime.open(flags.device);

@@ -16,7 +16,7 @@ const schema = z.object({
   temperature: z.coerce.number().min(0),
   topK: countFlag.pipe(z.number().min(1)).optional(),
   topP: positiveFlag.pipe(z.number().max(1)).optional(),
-  minP: z.coerce.number().min(0).max(1).optional(),
+  minP: z.coerce.number().min(0).max(1),
   stop: z.array(z.string().min(1)).default([]),
   seed: countFlag,
 });

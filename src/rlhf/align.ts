@@ -1,11 +1,18 @@
 /** Aligns a language model with a reward or with pairs, held near a frozen reference. */
 import { join } from "@std/path";
-import { FairlError, type Progress, Random, sha256, silent } from "../base/mod.ts";
+import {
+  FairlError,
+  type Progress,
+  Random,
+  readCheckpoint,
+  sha256,
+  silent,
+  writeCheckpoint,
+} from "../base/mod.ts";
 import type { TrainerState } from "../graph/mod.ts";
 import { type DecoderWeights, fullWeights, type LanguageModel, loraWeights } from "../lm/mod.ts";
 import type { PreferencePair } from "../pairs/mod.ts";
 import type { Runtime } from "../runtime/mod.ts";
-import { readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
 import { type Learner, openLearner } from "./learners.ts";
 import { type RewardFunction, standardised } from "./rewards.ts";
 import { Rollouts } from "./rollouts.ts";

@@ -18,16 +18,23 @@ export interface PairSampling {
   readonly minTokens: number;
   /** Temperature of both models. */
   readonly temperature: number;
+  /** Only tokens at least this part as likely as the likeliest; 0 for all. */
+  readonly minP: number;
   /** Seed of all draws. */
   readonly seed: number;
 }
 
-/** Settings that the models that ship were made with. */
+/**
+ * How the models that ship are sampled. They were aligned at this temperature on all tokens; a small
+ * model's least likely ones make words that do not exist, among them such as nobody should meet
+ * (`deno task bench zoo` counts them).
+ */
 export const DEFAULT_PAIR_SAMPLING: PairSampling = {
   perPrompt: 2,
   maxTokens: 18,
   minTokens: 3,
   temperature: 0.7,
+  minP: 0.05,
   seed: 0,
 };
 
@@ -66,7 +73,7 @@ export async function* samplePairs(
   } = {},
 ): AsyncGenerator<SampledPair[]> {
   refuseOtherTokenizer(base, aligned);
-  const { perPrompt, maxTokens, minTokens, temperature } = settings;
+  const { perPrompt, maxTokens, minTokens, temperature, minP } = settings;
   const { encode, decode } = base.tokenizer;
   const rows = prompts.map((text) => Int32Array.of(base.config.bos, ...encode(text)));
   const longest = Math.max(...rows.map(({ length }) => length));
@@ -89,7 +96,7 @@ export async function* samplePairs(
     const own = random.fork(`${at}`);
     const write = async ({ generator }: typeof before, name: string): Promise<Sequence[]> => {
       const seed = own.fork(name).integer(2 ** 31);
-      const sampling = { maxTokens, minTokens, temperature, seed };
+      const sampling = { maxTokens, minTokens, temperature, minP, seed };
       const written = await generator.generate(chunk, sampling, signal);
       return chunk.map((prompt, index) => ({ prompt, written: written[index]! }));
     };

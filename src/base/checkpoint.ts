@@ -1,6 +1,7 @@
 /** Where a run was, in a file that is whole or not there. */
 import { deserialize, serialize } from "node:v8";
-import { sha256, writeFileAtomic } from "../base/mod.ts";
+import { writeFileAtomic } from "./files.ts";
+import { sha256 } from "./hash.ts";
 
 /** Length of a SHA-256 in hexadecimal. */
 const DIGEST = 64;
