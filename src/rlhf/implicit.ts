@@ -76,8 +76,10 @@ export class ImplicitReward implements AsyncDisposable {
       for (let from = 0; from < own.length; from += shape.rows) {
         signal?.throwIfAborted();
         const rows = own.slice(from, from + shape.rows);
-        const found = await logRatios(rows.map((row) => sequences[row]!), shape, 0, before, after);
-        rows.forEach((row, index) => rewards[row] = found[index]!);
+        const some = rows.map((row) => sequences[row]!);
+        const base = await textLogs(some, shape, 0, before);
+        const aligned = await textLogs(some, shape, 0, after);
+        rows.forEach((row, index) => rewards[row] = aligned[index]! - base[index]!);
         progress.update(done += rows.length);
       }
     }
@@ -112,27 +114,21 @@ function shapeOf(length: number): SequenceShape {
 }
 
 /**
- * log p_aligned - log p_base of what was written, summed over its tokens.
+ * log p of what was written, summed over its tokens.
  *
- * @param sequences As many as the readers' shape has rows, or fewer
+ * @param sequences As many as the reader's shape has rows, or fewer
  */
-export async function logRatios(
+export async function textLogs(
   sequences: readonly Sequence[],
   shape: SequenceShape,
   minTokens: number,
-  base: TokenReader,
-  aligned: TokenReader,
+  reader: TokenReader,
 ): Promise<number[]> {
-  const inputs = layOut(sequences, shape, minTokens);
-  const { log: before } = await base.read(inputs);
-  const { log: after } = await aligned.read(inputs);
-  return sequences.map((_, row) => {
-    let sum = 0;
-    for (let at = row * shape.maxTokens; at < (row + 1) * shape.maxTokens; at++) {
-      sum += after[at]! - before[at]!;
-    }
-    return sum;
-  });
+  const { log } = await reader.read(layOut(sequences, shape, minTokens));
+  return sequences.map((_, row) =>
+    log.subarray(row * shape.maxTokens, (row + 1) * shape.maxTokens)
+      .reduce((sum, one) => sum + one, 0)
+  );
 }
 
 function sequenceOf(

@@ -3,7 +3,7 @@ import { type Progress, Random, silent } from "../base/mod.ts";
 import { Generator, type LanguageModel } from "../lm/mod.ts";
 import type { PairKind, PreferencePair } from "../pairs/mod.ts";
 import type { Runtime } from "../runtime/mod.ts";
-import { logRatios, refuseOtherTokenizer } from "./implicit.ts";
+import { refuseOtherTokenizer, textLogs } from "./implicit.ts";
 import { TokenReader } from "./policy.ts";
 import type { RewardFunction } from "./rewards.ts";
 import type { Sequence, SequenceShape } from "./sequences.ts";
@@ -108,15 +108,22 @@ export async function* samplePairs(
     );
     const [chosen, rejected] = texts as [string[], string[]];
     const asked = chosen.map((_, index) => prompts[at + Math.floor(index / perPrompt)]!);
-    const implicit = async (side: readonly Sequence[]) => {
+    // What a model said of its own tokens when it wrote them need not be read again.
+    const ratios = async (side: readonly Sequence[], { reader }: typeof before, sign: number) => {
       const found: number[] = [];
       for (let start = 0; start < side.length; start += shape.rows) {
         const some = side.slice(start, start + shape.rows);
-        found.push(...await logRatios(some, shape, minTokens, before.reader, after.reader));
+        const other = await textLogs(some, shape, minTokens, reader);
+        found.push(
+          ...some.map(({ written }, row) =>
+            sign * written.logProbabilities.reduce((sum, log) => sum + log, -other[row]!)
+          ),
+        );
       }
       return found;
     };
-    const [chosenImplicit, rejectedImplicit] = [await implicit(sides[0]), await implicit(sides[1])];
+    const chosenImplicit = await ratios(sides[0], before, 1);
+    const rejectedImplicit = await ratios(sides[1], after, -1);
     const [better, worse] = judge ? [await judge(chosen, asked), await judge(rejected, asked)] : [];
     yield chosen.map((text, index): SampledPair => ({
       prompt: asked[index]!,
