@@ -25,8 +25,8 @@ const PEERS = `${import.meta.dirname}/peers`;
 
 /** A training step: rows of texts that fill them, AdamW, the gradient's norm clipped to 1. */
 export const TRAINING = { rows: 8, length: 127, learningRate: 1e-4 } as const;
-const STEPS = 4;
-const TRAINING_TURNS = 7;
+const STEPS = 3;
+const TRAINING_TURNS = 5;
 /** Tokens a second, as a part of the peer's. */
 const TRAINING_BARS = { "wasm / TensorFlow.js": 1, "native / PyTorch": 0.7 };
 
