@@ -29,6 +29,7 @@ export {
 } from "./generate.ts";
 export { loadGguf } from "./gguf.ts";
 export { type LanguageModel, loadModel, type SavedModel, saveModel } from "./model_folder.ts";
+export { type ReadingInputs, TextReader } from "./reader.ts";
 export { Sampler, type SamplingSettings } from "./sampling.ts";
 export {
   LanguageTrainer,

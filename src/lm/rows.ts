@@ -22,7 +22,7 @@ import {
 } from "../runtime/mod.ts";
 import type { DecoderConfig, DecoderWeights } from "./config.ts";
 import { decoderLogits, rotatedSize, rotation, statesOf } from "./decoder.ts";
-import { cacheNames, canFuse, fusedModel } from "./fused.ts";
+import { cacheNames, canFuse, decodingModel } from "./fused.ts";
 
 /** What was read of a prompt. */
 export interface ReadPrompt {
@@ -73,7 +73,7 @@ export async function openDecoding(
   capacity: number,
 ): Promise<Decoding> {
   if (runtime.device !== "webgpu" && canFuse(config)) {
-    const session = await runtime.session(fusedModel(config, weights, capacity));
+    const session = await runtime.session(decodingModel(config, weights, capacity));
     return {
       start: (scale) => new HostRows(session, config, rows, capacity, scale),
       [Symbol.asyncDispose]: () => session.dispose(),

@@ -23,11 +23,12 @@ import {
   type DecoderParts,
   decoderStates,
   type DecoderWeights,
+  TextReader,
   tokenLogProbabilities,
   type Trainable,
 } from "../lm/mod.ts";
 import { type HostTensor, type Runtime } from "../runtime/mod.ts";
-import { type SequenceShape, sequenceSpecs } from "./sequences.ts";
+import { type SequenceInput, type SequenceShape, sequenceSpecs } from "./sequences.ts";
 
 /** What a step is compiled for. */
 export interface PolicyOptions extends SequenceShape {
@@ -144,7 +145,10 @@ export interface ReadingOptions extends SequenceShape {
 
 /** log p of written tokens under fixed weights. */
 export class TokenReader implements AsyncDisposable {
-  private constructor(private readonly program: Program) {}
+  private constructor(
+    private readonly reader: TextReader | Program,
+    private readonly wanted: boolean,
+  ) {}
 
   /** Compiles the reader. */
   static async open(
@@ -153,6 +157,9 @@ export class TokenReader implements AsyncDisposable {
     weights: DecoderWeights,
     { temperature, states: wanted = false, ...shape }: ReadingOptions,
   ): Promise<TokenReader> {
+    const options = { length: shape.length, temperature };
+    const fused = await TextReader.open(runtime, config, weights, options);
+    if (fused) return new TokenReader(fused, wanted);
     const program = await Program.open(runtime, {
       constants: weights,
       inputs: sequenceSpecs(shape),
@@ -161,7 +168,7 @@ export class TokenReader implements AsyncDisposable {
         return { log: add(log, 0), ...(wanted ? { states } : {}) };
       },
     });
-    return new TokenReader(program);
+    return new TokenReader(program, wanted);
   }
 
   /**
@@ -171,9 +178,13 @@ export class TokenReader implements AsyncDisposable {
    * maxTokens, width]`: those before each written token, where they were wanted
    */
   async read(
-    inputs: Record<string, HostTensor>,
+    inputs: Record<SequenceInput, HostTensor>,
   ): Promise<{ log: Float32Array; states?: Float32Array }> {
-    const { log, states } = await this.program.run(inputs);
+    if (this.reader instanceof TextReader) {
+      const { log, states } = await this.reader.read(inputs);
+      return this.wanted ? { log, states } : { log };
+    }
+    const { log, states } = await this.reader.run(inputs);
     return {
       log: log!.data as Float32Array,
       ...(states ? { states: states.data as Float32Array } : {}),
@@ -182,6 +193,6 @@ export class TokenReader implements AsyncDisposable {
 
   /** Releases the session. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.program.dispose();
+    await this.reader[Symbol.asyncDispose]();
   }
 }
