@@ -33,7 +33,7 @@ const TRAINING_BARS = { "wasm / TensorFlow.js": 1, "native / PyTorch": 0.7 };
 /** Tokens of a prompt and after it, and the turns of a batch size. */
 const PROMPT = 6;
 const NEW = 32;
-const WRITING_TURNS = 9;
+const WRITING_TURNS = 11;
 
 /** What a side that trains answers to a number of steps. */
 export interface Trained {
@@ -284,7 +284,7 @@ async function compareWriting(): Promise<void> {
         const ratios: number[] = [];
         const millis: number[] = [];
         for (let turn = 0; turn < WRITING_TURNS; turn++) {
-          const repeats = batch === 1 ? 4 : 1;
+          const repeats = batch === 1 ? 10 : 1;
           let [own, other] = [0, 0];
           for (let at = 0; at < repeats; at++) own += (await ours.ask<Written>(job(turn))).millis;
           if (peer) {

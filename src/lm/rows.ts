@@ -74,8 +74,10 @@ export async function openDecoding(
 ): Promise<Decoding> {
   if (runtime.device !== "webgpu" && canFuse(config)) {
     const session = await runtime.session(decodingModel(config, weights, capacity));
+    const { cos, sin } = rotation(config, Array.from({ length: capacity }, (_, at) => at));
+    const angles = { cos: cos.data, sin: sin.data };
     return {
-      start: (scale) => new HostRows(session, config, rows, capacity, scale),
+      start: (scale) => new HostRows(session, config, angles, rows, capacity, scale),
       [Symbol.asyncDispose]: () => session.dispose(),
     };
   }
@@ -94,7 +96,9 @@ const PIECE = 8;
  * tokens alone, which are turned and written into their places.
  */
 class HostRows implements PromptRows {
-  readonly #rotation: { readonly cos: Float32Array; readonly sin: Float32Array };
+  readonly #names: readonly string[];
+  readonly #outputs: readonly string[];
+  readonly #scale: HostTensor;
   #past = 0;
   /** Keys and values of each layer in turn, `[rows, heads, past, size]`. */
   #cache: Float32Array<ArrayBuffer>[] = [];
@@ -102,12 +106,14 @@ class HostRows implements PromptRows {
   constructor(
     private readonly session: Session,
     private readonly config: DecoderConfig,
+    private readonly angles: { readonly cos: Float32Array; readonly sin: Float32Array },
     private readonly rows: number,
     private readonly capacity: number,
-    private readonly scale: number,
+    scale: number,
   ) {
-    const { cos, sin } = rotation(config, Array.from({ length: capacity }, (_, at) => at));
-    this.#rotation = { cos: cos.data, sin: sin.data };
+    this.#names = cacheNames(config);
+    this.#outputs = Array.from({ length: config.layers }, (_, layer) => `new.${layer}`);
+    this.#scale = tensor("float32", [1], Float32Array.of(scale));
     this.#grow(1);
   }
 
@@ -168,26 +174,23 @@ class HostRows implements PromptRows {
     ends: Int32Array<ArrayBuffer>,
     past: number,
   ): Promise<{ probabilities: Float32Array; states: Float32Array[] }> {
-    const { keyValueHeads, headSize, layers } = this.config;
+    const { keyValueHeads, headSize } = this.config;
     const count = ends.length;
     const dims = [count, keyValueHeads, past, headSize];
+    const size = sizeOf(dims);
     const total = ends.reduce((high, end) => Math.max(high, end), 0) + 1;
-    const results = await this.session.run({
+    const feeds: Record<string, HostTensor> = {
       tokens: tensor("int32", [count, tokens.length / count], tokens),
       lengths: tensor("int32", [count], ends),
       total: tensor("int32", [1], Int32Array.of(total)),
-      scale: tensor("float32", [1], Float32Array.of(this.scale)),
-      ...Object.fromEntries(
-        cacheNames(this.config).map((name, at) =>
-          [name, tensor("float32", dims, this.#cache[at]!.subarray(0, sizeOf(dims)))] as const
-        ),
-      ),
-    });
-    const floats = (name: string) => (results[name] as HostTensor<"float32">).data;
-    return {
-      probabilities: floats("probabilities"),
-      states: Array.from({ length: layers }, (_, layer) => floats(`new.${layer}`)),
+      scale: this.#scale,
     };
+    this.#names.forEach((name, at) =>
+      feeds[name] = tensor("float32", dims, this.#cache[at]!.subarray(0, size))
+    );
+    const results = await this.session.run(feeds);
+    const floats = (name: string) => (results[name] as HostTensor<"float32">).data;
+    return { probabilities: floats("probabilities"), states: this.#outputs.map(floats) };
   }
 
   get #rowSize(): number {
@@ -198,16 +201,16 @@ class HostRows implements PromptRows {
   #write(layer: number, row: number, place: number, features: Float32Array, offset: number): void {
     const { heads, keyValueHeads, headSize } = this.config;
     const [keys, values] = [this.#cache[2 * layer]!, this.#cache[2 * layer + 1]!];
-    const { cos, sin } = this.#rotation;
+    const { cos, sin } = this.angles;
     const half = headSize / 2;
-    const angles = place * headSize;
+    const turn = place * headSize;
     let key = offset + heads * headSize;
     let value = key + keyValueHeads * headSize;
     for (let head = 0; head < keyValueHeads; head++, key += headSize, value += headSize) {
       const to = ((row * keyValueHeads + head) * this.#past + place) * headSize;
       for (let at = 0; at < half; at++) {
         const [low, high] = [features[key + at]!, features[key + half + at]!];
-        const [x, y] = [cos[angles + at]!, sin[angles + at]!];
+        const [x, y] = [cos[turn + at]!, sin[turn + at]!];
         keys[to + at] = low * x - high * y;
         keys[to + half + at] = high * x + low * y;
         values[to + at] = features[value + at]!;
@@ -220,7 +223,7 @@ class HostRows implements PromptRows {
     const [before, old] = [this.#cache, this.#past * this.config.headSize];
     this.#past = Math.min(Math.ceil(least / PIECE) * PIECE, this.capacity);
     const next = this.#past * this.config.headSize;
-    this.#cache = cacheNames(this.config).map((_, at) => {
+    this.#cache = this.#names.map((_, at) => {
       const cache = new Float32Array(this.rows * this.#rowSize);
       for (let from = 0, to = 0; from < (before[at]?.length ?? 0); from += old, to += next) {
         cache.set(before[at]!.subarray(from, from + old), to);
