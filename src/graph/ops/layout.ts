@@ -100,24 +100,7 @@ const expanding: Operator<readonly number[]> = {
 export function transpose(x: Value, order?: readonly number[]): Value {
   const axes = x.dims.map((_, axis) => axis);
   const wanted = order ?? [...axes.slice(0, -2), ...axes.slice(-2).reverse()];
-  const { source } = x;
-  // Two transpositions in a row are one, or none.
-  if (source.kind === "node" && source.node.operator === transposing as Operator) {
-    const first = source.node.attributes as readonly number[];
-    if (wanted.length === first.length && wanted.every((axis) => axis in first)) {
-      const both = wanted.map((axis) => first[axis]!);
-      const [inner] = source.node.inputs;
-      return equalDims(both, axes) ? inner! : transpose(inner!, both);
-    }
-  }
   return call(transposing, [x], wanted);
-}
-/** Whether a value is another with its last two axes exchanged. */
-export function isTransposed({ source }: Value): boolean {
-  if (source.kind !== "node" || source.node.operator !== transposing as Operator) return false;
-  const order = source.node.attributes as readonly number[];
-  const last = order.length - 1;
-  return order[last] === last - 1 && order[last - 1] === last;
 }
 const transposing: Operator<readonly number[]> = {
   name: "Transpose",

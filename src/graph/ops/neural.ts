@@ -3,7 +3,7 @@ import { sizeOf } from "../../runtime/mod.ts";
 import { axisOf, broadcastDims, needFloat, sameType } from "../shape.ts";
 import { call, type Operator, shapeError, type Value } from "../value.ts";
 import { add, div, erf, exp, mul, sigmoid, sqrt, sub } from "./elementwise.ts";
-import { isTransposed, reshape, transpose } from "./layout.ts";
+import { reshape, transpose } from "./layout.ts";
 import { logSumExp, reduceMean, reduceSum } from "./reductions.ts";
 
 /** Which operands of a product are used transposed. */
@@ -90,14 +90,7 @@ const batched: Operator<null> = {
   },
   gradient: ({ x: [a, b], dy }) => [
     summedTo(call(batched, [dy, transpose(b!)], null), a!),
-    // For a transposed matrix the product that is laid out like the matrix itself: the two transpositions
-    // cancel, and the kernels take the inner sizes in the order that the forward product had them.
-    summedTo(
-      isTransposed(b!)
-        ? transpose(call(batched, [transpose(dy), a!], null))
-        : call(batched, [transpose(a!), dy], null),
-      b!,
-    ),
+    summedTo(call(batched, [transpose(a!), dy], null), b!),
   ],
 };
 
