@@ -23,6 +23,9 @@ export class Side implements AsyncDisposable {
   readonly #input: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #lines: ReadableStreamDefaultReader<string>;
 
+  /** What it said when it was ready. */
+  head = "";
+
   /** Starts the process. */
   constructor(
     command: string,
@@ -79,4 +82,50 @@ export async function pythonHas(...modules: string[]): Promise<boolean> {
 /** The middle one; the upper of two. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** A peer, or a line that says why there is none. */
+export async function peerOf(name: string, start: () => Side): Promise<Side | undefined> {
+  const side = start();
+  try {
+    side.head = await side.line();
+    print(`  ${side.head}`);
+    return side;
+  } catch {
+    print(`  ${name} cannot be imported here: no peer, no ratio`);
+    await side[Symbol.asyncDispose]().catch(() => {});
+    return undefined;
+  }
+}
+
+/** A table that is printed line by line and kept as Markdown. */
+export class Table {
+  readonly #lines: string[] = [];
+
+  /** @param columns Their heads */
+  constructor(readonly columns: readonly string[]) {
+    this.#lines.push(`| ${columns.join(" | ")} |`, `|${"---|".repeat(columns.length)}`);
+    print(`  ${this.#spaced(columns)}`);
+  }
+
+  /** A line. */
+  row(...cells: readonly string[]): void {
+    this.#lines.push(`| ${cells.join(" | ")} |`);
+    print(`  ${this.#spaced(cells)}`);
+  }
+
+  /** As Markdown. */
+  get markdown(): string {
+    return this.#lines.join("\n") + "\n";
+  }
+
+  #spaced(cells: readonly string[]): string {
+    return cells.map((cell, at) => cell.padEnd(Math.max(this.columns[at]!.length, 26))).join(" ");
+  }
+}
+
+/** A ratio against its bar; a missed one fails the bench. */
+export function verdict(ratio: number, bar: number): string {
+  if (ratio < bar) Deno.exitCode = 1;
+  return `${ratio >= bar ? "met" : "MISSED"} (>= ${bar})`;
 }

@@ -6,7 +6,7 @@
  * of prompts and a number of new tokens as JSON, with the milliseconds it took and the new tokens.
  */
 import { print, serve } from "../sides.ts";
-import type { WritingJob, Written } from "../lm.ts";
+import type { WritingJob, Written } from "../lm_write.ts";
 
 /** Named here and not in deno.json: it brings onnxruntime-node, which nothing else may fetch. */
 const PACKAGE = "npm:@huggingface/transformers@4.3.1";

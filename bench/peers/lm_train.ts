@@ -8,7 +8,7 @@
  */
 // deno-lint-ignore-file no-explicit-any -- a library that is not in deno.json has no types here
 import type { DecoderConfig } from "../../src/lm/mod.ts";
-import { bestRate, type Trained, TRAINING } from "../lm.ts";
+import { bestRate, type Trained, TRAINING } from "../lm_train.ts";
 import { print, serve } from "../sides.ts";
 
 /** Named here and not in deno.json, so that nothing else fetches them. */
