@@ -81,7 +81,7 @@ export class Generator implements AsyncDisposable {
         `The model reads 2 to ${config.context} tokens, not ${capacity}`,
       );
     }
-    const decoding = await openDecoding(runtime, config, weights, rows, capacity);
+    const decoding = await openDecoding(runtime, { config, weights, rows, capacity });
     return new Generator(config, rows, capacity, decoding);
   }
 

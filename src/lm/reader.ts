@@ -5,6 +5,8 @@ import { canFuse, readingModel } from "./fused.ts";
 
 /** Texts that are read in one run. */
 const ROWS = 32;
+/** Scores of the vocabulary that one run computes, at most; a single text may need more. */
+const SCORES = 1 << 24;
 
 /** What is read: texts laid out in rows of one length, and tokens of them, anywhere. */
 export interface ReadingInputs {
@@ -70,9 +72,16 @@ export class TextReader implements AsyncDisposable {
     );
     const order = [...sizes.keys()].filter((row) => sizes[row]! > 0)
       .sort((a, b) => sizes[a]! - sizes[b]! || a - b);
-    for (let from = 0; from < order.length; from += ROWS) {
-      const some = order.slice(from, from + ROWS);
-      await this.#some(inputs, some, wanted, sizes[some.at(-1)!]!, log, states);
+    let some: number[] = [];
+    let scores = 0;
+    for (const [at, row] of order.entries()) {
+      some.push(row);
+      scores += wanted[row]!.length * this.config.vocabulary;
+      const next = order[at + 1];
+      const more = next === undefined ? 0 : wanted[next]!.length * this.config.vocabulary;
+      if (next !== undefined && some.length < ROWS && scores + more <= SCORES) continue;
+      await this.#some(inputs, some, wanted, sizes[row]!, log, states);
+      [some, scores] = [[], 0];
     }
     return { log, states };
   }
