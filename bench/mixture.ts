@@ -105,11 +105,11 @@ export function printMixtures(cells: readonly Cell[], shares: readonly number[])
 }
 
 if (import.meta.main) {
-  const [device = "auto", seeds = "5"] = Deno.args;
+  const [device = "auto", seeds = "0,1,2,3,4"] = Deno.args;
   const shares = [0.25, 0.5, 1];
   const cells = await runMixtures({
     device: device as DeviceRequest,
-    seeds: Array.from({ length: Number(seeds) }, (_, seed) => seed),
+    seeds: seeds.split(",").map(Number),
     shares,
   });
   printMixtures(cells, shares);

@@ -74,6 +74,7 @@ async function answerOn(device: Device, threads: number): Promise<void> {
     weight: new Float32Array(count).fill(1),
     sharpness: new Float32Array(count).fill(1),
     ridge: 0,
+    outputRidge: 0,
   };
   await using runtime = await Runtime.open(device, { threads });
   const trainers: Record<string, PathTrainer> = {};

@@ -4,10 +4,12 @@ import { Random } from "../src/base/mod.ts";
 import {
   adamW,
   add,
+  gather,
   matmul,
   mul,
   Program,
   reduceMean,
+  reduceSum,
   squeeze,
   sub,
   tanh,
@@ -30,7 +32,13 @@ function reward(weights: Record<string, Value>, features: Value): Value {
   return squeeze(sum, [1]);
 }
 
-/** Least squares on R* itself: the best that the head can do with what the pairs show. */
+/** Texts in a step, and passes over them. */
+const [BATCH, EPOCHS] = [256, 150];
+
+/**
+ * Least squares on R* itself: the best that the head reaches on the texts of the training pairs. Step
+ * size, penalty and length are the best of a dozen tried, seen on R*: what is compared with it is not.
+ */
 async function direct(
   runtime: Runtime,
   train: Float32Array<ArrayBuffer>,
@@ -41,6 +49,7 @@ async function direct(
   const random = new Random(0, "direct");
   const hidden = 64;
   const rows = truth.length;
+  const steps = Math.floor(rows / BATCH);
   const matrix = (data: Float32Array<ArrayBuffer>) =>
     tensor("float32", [data.length / dimension, dimension], data);
   const parameters: Weights = {
@@ -58,14 +67,24 @@ async function direct(
       Object.entries(parameters).map(([name, value]) => [name, { value }]),
     ),
     constants: { features: matrix(train), truth: tensor("float32", [rows], truth) },
-    loss({ parameters, constants }) {
-      const error = sub(reward(parameters, constants["features"]!), constants["truth"]!);
-      return reduceMean(mul(error, error));
+    batch: { index: { type: "int32", dims: [BATCH] } },
+    loss({ parameters, constants, batch: { index } }) {
+      const features = gather(constants["features"]!, index!);
+      const error = sub(reward(parameters, features), gather(constants["truth"]!, index!));
+      const hidden = parameters["hidden"]!;
+      return add(reduceMean(mul(error, error)), mul(reduceSum(mul(hidden, hidden)), 5e-5));
     },
     optimizer: adamW({ weightDecay: 0.01 }),
-    stepsPerRun: 10,
+    stepsPerRun: steps,
   });
-  for (let run = 0; run < 100; run++) await trainer.run({ learningRate: 3e-3 * (1 - run / 100) });
+  const order = Int32Array.from({ length: rows }, (_, row) => row);
+  for (let epoch = 0; epoch < EPOCHS; epoch++) {
+    random.shuffle(order);
+    await trainer.run({
+      batch: { index: tensor("int32", [steps, BATCH], order.slice(0, steps * BATCH)) },
+      learningRate: 1e-2 * (1 - epoch / EPOCHS),
+    });
+  }
   const program = await Program.open(runtime, {
     constants: { features: matrix(test) },
     inputs: Object.fromEntries(
@@ -86,17 +105,19 @@ const worlds: [string, SyntheticOptions][] = [
 ];
 
 if (import.meta.main) {
-  const [device = "auto"] = Deno.args;
+  const [device = "auto", names = "0,1,2", only] = Deno.args;
+  const seeds = names.split(",").map(Number);
   await using runtime = await Runtime.open(device as "auto");
   console.log(`4,000 pairs, 2 a prompt; STARC to R* on held-out texts, mean of seeds 0-2\n`);
   console.log(
     `| world | ${METHODS.join(" | ")} | head on R* itself | pairs right: ${METHODS.join(" / ")} |`,
   );
   console.log(`|---|${METHODS.map(() => "---").join("|")}|---|---|`);
-  for (const [name, options] of worlds) {
+  for (
+    const [name, options] of worlds.filter(([name]) => !only || only.split(",").includes(name))
+  ) {
     const sums = new Float64Array(METHODS.length + 1);
     const right = new Float64Array(METHODS.length);
-    const seeds = [0, 1, 2];
     for (const seed of seeds) {
       const { pairs, truth } = syntheticPairs({ ...options, inputs: "features" }, seed);
       const { texts, chosen, rejected } = textsOf(pairs);

@@ -63,6 +63,7 @@ export async function fitBase(
     weight: new Float32Array(count).fill(1),
     sharpness: new Float32Array(count).fill(settings.sharpness),
     ridge: settings.ridge,
+    outputRidge: settings.ridge,
   };
   const { shape } = trainer.options;
   await trainer.reset(freshWeights(shape, trainer.pairs.dimension, random.fork("weights")));

@@ -4,7 +4,7 @@ import type { TrainerState } from "../graph/mod.ts";
 import { gapsOf } from "./data.ts";
 import type { FitTools } from "./base_path.ts";
 import type { FailureSelector } from "./failures.ts";
-import { freshWeights, type PathValues, type PathWeights } from "./path.ts";
+import { freshWeights, type PathStart, type PathValues, type PathWeights } from "./path.ts";
 import { separation } from "./separation.ts";
 import type { Stages } from "./stages.ts";
 
@@ -14,8 +14,17 @@ export interface CorrectionSettings {
   readonly rounds: number;
   /** Passes over the pairs in a round. */
   readonly epochs: number;
+  /** Steps in a round at most, where one pass alone does not take more; no bound without it. */
+  readonly steps?: number;
   /** AdamW's step size. */
   readonly learningRate: number;
+  /**
+   * Whether the step size falls to zero, in a straight line over all rounds. What it is then judged
+   * by is the last epoch alone: one of many is too easily the best by luck.
+   */
+  readonly decay: boolean;
+  /** Sizes of the initial weights. */
+  readonly start: PathStart;
   /** Margin or temperature of a failure: M, or kappa times T0. */
   readonly inside: number;
   /** Margin or temperature of other pairs: m_c, or T0. */
@@ -24,14 +33,15 @@ export interface CorrectionSettings {
   readonly insideWeight: number;
   /** Weight of another pair's loss. At 0 the path never sees those pairs. */
   readonly outsideWeight: number;
-  /** Penalty on the squared norm of the weights. */
+  /** Penalty on the squared norm of the weights that read features. */
   readonly ridge: number;
+  /** The same for the weights that read hidden units. */
+  readonly outputRidge: number;
+  /** The mixing weights that validation chooses from, the first of them 0: the base alone. */
+  readonly alphas: readonly number[];
   /** False keeps the failures of the first round. */
   readonly refresh: boolean;
 }
-
-/** The mixing weights that validation chooses from; 0 is the base alone. */
-const ALPHAS = [0, 0.25, 0.5, 0.75, 1] as const;
 
 /** The frozen base under a correction. */
 export interface FrozenBase {
@@ -137,7 +147,12 @@ async function runRound(
   before: Carried | undefined,
 ): Promise<Carried> {
   const { pairs, options } = trainer;
-  const initial = freshWeights(options.shape, pairs.dimension, random.fork("weights"));
+  const initial = freshWeights(
+    options.shape,
+    pairs.dimension,
+    random.fork("weights"),
+    settings.start,
+  );
   if (before) await trainer.load(before.state);
   else await trainer.reset(initial);
 
@@ -154,6 +169,7 @@ async function runRound(
     weight: new Float32Array(count),
     sharpness: new Float32Array(count),
     ridge: settings.ridge,
+    outputRidge: settings.outputRidge,
   };
   const order: number[] = [];
   member.forEach((inside, pair) => {
@@ -162,7 +178,7 @@ async function runRound(
     if (terms.weight[pair]! > 0) order.push(pair);
   });
 
-  const fits: CorrectionFit[] = ALPHAS.map((alpha, at) =>
+  const fits: CorrectionFit[] = settings.alphas.map((alpha, at) =>
     before?.run.fits[at] ?? {
       weights: initial,
       alpha,
@@ -174,20 +190,24 @@ async function runRound(
   );
   const losses: number[] = [];
   const validations: number[] = [];
-  for (let epoch = 1; epoch <= settings.epochs && order.length > 0; epoch++) {
-    const overall = (round - 1) * settings.epochs + epoch;
+  const { steps = Infinity } = settings;
+  const passes = Math.max(1, Math.floor(steps / Math.max(1, Math.floor(count / trainer.batch))));
+  const epochs = Math.min(settings.epochs, passes);
+  const last = settings.rounds * epochs;
+  for (let epoch = 1; epoch <= epochs && order.length > 0; epoch++) {
+    const overall = (round - 1) * epochs + epoch;
     random.fork(`epoch ${overall}`).shuffle(order);
-    losses.push(
-      await trainer.epoch(Int32Array.from(order), terms, settings.learningRate, signal),
-    );
+    const left = 1 - (overall - 1) / last;
+    const learningRate = settings.learningRate * (settings.decay ? left : 1);
+    losses.push(await trainer.epoch(Int32Array.from(order), terms, learningRate, signal));
     const weights = await trainer.weights();
     const correction = gapsOf(validation, await values.of(weights));
     let lowest = Infinity;
-    for (const [at, alpha] of ALPHAS.entries()) {
+    for (const [at, alpha] of settings.alphas.entries()) {
       const gaps = base.validation.map((gap, pair) => gap + alpha * correction[pair]!);
       const score = separation(gaps);
       lowest = Math.min(lowest, score);
-      if (score < fits[at]!.validation) {
+      if (score < fits[at]!.validation && (!settings.decay || overall === last)) {
         fits[at] = { ...fits[at]!, weights, epoch: overall, validation: score, gaps };
       }
     }

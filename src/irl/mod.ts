@@ -18,7 +18,7 @@ export {
   noSelection,
 } from "./failures.ts";
 export { type Objective, OBJECTIVES } from "./objectives.ts";
-export { type PathShape, type PathWeights } from "./path.ts";
+export { type PathShape, type PathStart, type PathWeights } from "./path.ts";
 export { asGoodAs, calibratedLosses, separation } from "./separation.ts";
 export { defaultSettings, type ExtractionSettings, type Method, METHODS } from "./settings.ts";
 export { keptIn, type Stages, unkept } from "./stages.ts";

@@ -40,8 +40,10 @@ export interface PairTerms {
   readonly weight: Float32Array<ArrayBuffer>;
   /** Margin or temperature, by objective. */
   readonly sharpness: Float32Array<ArrayBuffer>;
-  /** Half of it times the squared norm of the weights, biases apart, is added to the loss. */
+  /** Half of it times the squared norm of the weights that read features is added to the loss. */
   readonly ridge: number;
+  /** The same for the weights that read hidden units. */
+  readonly outputRidge: number;
 }
 
 /** Settings that a session is compiled for. */
@@ -59,22 +61,59 @@ export interface PathOptions {
 /** Steps inside one run of the session: enough that the cost of a run no longer shows. */
 const STEPS_PER_RUN = 16;
 
+/** Sizes that an MLP path starts with. */
+export interface PathStart {
+  /** Hidden weights, as a share of the usual 1 / sqrt(dimension). */
+  readonly hidden: number;
+  /** Output weights: half of the units have it, their twins its negative. */
+  readonly output: number;
+}
+
+/** The usual start: random hidden units that are not listened to yet. */
+const USUAL: PathStart = { hidden: 1, output: 0 };
+
 /**
- * Fresh weights of a path. The last layer starts at zero, so the path's reward is zero until it has
- * learned something: a base path starts from no preference, a correction from no change.
+ * Fresh weights of a path, whose reward is zero until it has learned something: a base path starts
+ * from no preference, a correction from no change. Either the output weights are zero, or units come
+ * in twins with the same hidden weights and opposite outputs (C; K: the start without bias of Chizat
+ * et al., arXiv 1812.07956).
+ *
+ * @throws FairlError `irl.odd-units` when an odd number of units should come in twins
  */
-export function freshWeights(shape: PathShape, dimension: number, random: Random): PathWeights {
+export function freshWeights(
+  shape: PathShape,
+  dimension: number,
+  random: Random,
+  start: PathStart = USUAL,
+): PathWeights {
   if (shape.kind === "linear") {
     return { weight: tensor("float32", [dimension, 1], new Float32Array(dimension)) };
   }
   const { hidden } = shape;
-  const bound = 1 / Math.sqrt(dimension);
-  const draw = (length: number) =>
-    Float32Array.from({ length }, () => bound * (2 * random.uniform() - 1));
+  const twins = start.output !== 0;
+  if (twins && hidden % 2 === 1) {
+    throw new FairlError("irl.odd-units", `${hidden} hidden units cannot come in twins`);
+  }
+  const units = twins ? hidden / 2 : hidden;
+  const bound = start.hidden / Math.sqrt(dimension);
+  const draw = (rows: number) => {
+    const drawn = Float32Array.from(
+      { length: rows * units },
+      () => bound * (2 * random.uniform() - 1),
+    );
+    return Float32Array.from(
+      { length: rows * hidden },
+      (_, at) => drawn[Math.floor(at / hidden) * units + at % hidden % units]!,
+    );
+  };
   return {
-    hidden: tensor("float32", [dimension, hidden], draw(dimension * hidden)),
-    bias: tensor("float32", [hidden], draw(hidden)),
-    output: tensor("float32", [hidden, 1], new Float32Array(hidden)),
+    hidden: tensor("float32", [dimension, hidden], draw(dimension)),
+    bias: tensor("float32", [hidden], draw(1)),
+    output: tensor(
+      "float32",
+      [hidden, 1],
+      Float32Array.from({ length: hidden }, (_, at) => at < units ? start.output : -start.output),
+    ),
   };
 }
 
@@ -124,6 +163,7 @@ export class PathTrainer implements AsyncDisposable {
         weight: perPair,
         sharpness: perPair,
         ridge: { type: "float32", dims: [] },
+        ...(shape.kind === "mlp" ? { outputRidge: { type: "float32", dims: [] } } : {}),
       },
       batch: { index: { type: "int32", dims: [batch] } },
       loss({ parameters, constants, inputs, batch: { index } }) {
@@ -132,12 +172,14 @@ export class PathTrainer implements AsyncDisposable {
           ? pathValues(shape, parameters, gather(constants["differences"]!, index!))
           : mlpGap(shape, parameters, constants, index!);
         const losses = pairLoss(objective, add(own, of("offset")), of("sharpness"));
-        const norms = Object.entries(parameters).filter(([name]) => name !== "bias")
-          .map(([, weights]) => reduceSum(mul(weights, weights)));
-        return add(
-          reduceMean(mul(losses, of("weight"))),
-          mul(norms.reduce(add), mul(inputs["ridge"]!, 0.5)),
-        );
+        const penalties = Object.entries(parameters).filter(([name]) => name !== "bias")
+          .map(([name, weights]) =>
+            mul(
+              reduceSum(mul(weights, weights)),
+              mul(inputs[name === "output" ? "outputRidge" : "ridge"]!, 0.5),
+            )
+          );
+        return [reduceMean(mul(losses, of("weight"))), ...penalties].reduce(add);
       },
       optimizer: adamW({ weightDecay: options.weightDecay }),
       stepsPerRun: STEPS_PER_RUN,
@@ -172,6 +214,7 @@ export class PathTrainer implements AsyncDisposable {
       weight: vector(terms.weight),
       sharpness: vector(terms.sharpness),
       ridge: scalar(terms.ridge),
+      ...(this.options.shape.kind === "mlp" ? { outputRidge: scalar(terms.outputRidge) } : {}),
     };
     let sum = 0;
     for (let done = 0; done < steps; done += STEPS_PER_RUN) {

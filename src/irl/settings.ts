@@ -60,15 +60,44 @@ export function defaultSettings(objective: Objective, seed: number): ExtractionS
   const outside = entropy ? 1 : 2;
   const common = {
     rounds: 4,
-    epochs: 6,
     outside,
     insideWeight: 1,
     outsideWeight: 1,
-    ridge: 0,
+    alphas: [0, 0.25, 0.5, 0.75, 1],
     refresh: true,
   };
-  const slow = { ...common, learningRate: 1e-4, inside: 8 };
-  const fast = { ...common, learningRate: 3e-3, ridge: 1e-3, inside: outside };
+  // Failures get another margin or temperature.
+  const slow = {
+    ...common,
+    epochs: 6,
+    learningRate: 1e-4,
+    decay: false,
+    start: { hidden: 1, output: 0 },
+    ridge: 0,
+    outputRidge: 0,
+    inside: 8,
+  };
+  // Failures weigh more.
+  const fast = {
+    ...slow,
+    learningRate: 3e-3,
+    ridge: 1e-3,
+    outputRidge: 1e-3,
+    inside: outside,
+  };
+  // The same from a small start, out of which few directions grow: for features that multiply. The
+  // penalty says how far it goes, and so no mixing weight has to.
+  const small = {
+    ...fast,
+    epochs: 36,
+    steps: 800,
+    learningRate: 3e-3,
+    decay: true,
+    start: { hidden: 0.01, output: 30 },
+    ridge: 0.08,
+    outputRidge: 0,
+    alphas: [0, 1],
+  };
   return {
     objective,
     seed,
@@ -78,13 +107,12 @@ export function defaultSettings(objective: Objective, seed: number): ExtractionS
     published,
     tuned: [
       ...[3, 1, 0.3, 0.1, 0.03, 0.01].map((ridge) => ({ ...published, sharpness: 1, ridge })),
-      ...[1, 0.3].map((sharpness) => ({ ...published, sharpness })),
-      published,
+      ...[1, 0.3, 0.1, 0.03, 0.01].map((sharpness) => ({ ...published, sharpness })),
     ],
     correctionShape: { kind: "mlp", hidden: 64 },
-    correction: [slow, { ...fast, insideWeight: 3 }],
+    correction: [slow, { ...small, insideWeight: 2 }, { ...fast, insideWeight: 3 }],
     // The control treats no pair as a failure: neither `inside` nor `insideWeight` is used.
-    control: [slow, fast],
+    control: [slow, small, fast],
     select: failuresBelow(0.6, "all"),
     acrossPairs: 1,
     crossFit: true,

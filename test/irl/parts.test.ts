@@ -11,6 +11,7 @@ import {
   keptIn,
   separation,
 } from "../../src/irl/mod.ts";
+import { freshWeights } from "../../src/irl/path.ts";
 
 // Thousandths: the square of a number like 1e-162 is 0, and so is then its deviation.
 const thousandths = fc.integer({ min: -5000, max: 5000 }).map((x) => x / 1000);
@@ -135,4 +136,20 @@ Deno.test("comparisons across pairs stay within a group, after the pairs themsel
       });
     }),
   );
+});
+
+Deno.test("units that start in twins cancel out, and an odd number of them is an error", () => {
+  const start = { hidden: 0.01, output: 30 };
+  const fresh = (hidden: number) => freshWeights({ kind: "mlp", hidden }, 3, new Random(0), start);
+  const { hidden, bias, output } = fresh(4);
+  for (const [weights, rows] of [[hidden!, 3], [bias!, 1]] as const) {
+    for (let row = 0; row < rows; row++) {
+      const [a, b, c, d] = weights.data.subarray(4 * row, 4 * row + 4);
+      assertEquals([a, b], [c, d]);
+      assert(a !== b && Math.abs(a!) <= 0.01 / Math.sqrt(3));
+    }
+  }
+  assertEquals([...output!.data], [30, 30, -30, -30]);
+  const error = assertThrows(() => fresh(5), FairlError);
+  assertEquals(error.code, "irl.odd-units");
 });
