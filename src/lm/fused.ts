@@ -165,8 +165,9 @@ export function decodingModel(
   const seen = writer.states(true);
   const last = writer.keep("last", tensor("int64", [], BigInt64Array.of(-1n)));
   const end = writer.node("Gather", [seen, last], ["end"], { axis: { int: 1 } });
-  const scaled = writer.node("Mul", [writer.logits(end), "scale"], ["scaled"]);
-  writer.node("Softmax", [scaled], ["probabilities"], { axis: { int: -1 } });
+  // The states are fewer than the logits.
+  const scaled = writer.node("Mul", [end, "scale"], ["scaled"]);
+  writer.node("Softmax", [writer.logits(scaled)], ["probabilities"], { axis: { int: -1 } });
   const features = (heads + 2 * keyValueHeads) * headSize;
   return writer.model(
     [

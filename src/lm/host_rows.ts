@@ -10,11 +10,15 @@ export async function openHostRows(runtime: Runtime, spec: RowsSpec): Promise<De
   const session = await runtime.session(decodingModel(config, weights, capacity));
   const { cos, sin } = rotation(config, Array.from({ length: capacity }, (_, at) => at));
   const angles = { cos: cos.data, sin: sin.data };
+  const free: Cache[] = [];
   return {
-    start: (scale) => new HostRows(session, angles, spec, scale),
+    start: (scale) => new HostRows(session, angles, spec, scale, free),
     [Symbol.asyncDispose]: () => session.dispose(),
   };
 }
+
+/** Keys and values of each layer in turn, with room for the most and longest texts. */
+type Cache = readonly Float32Array<ArrayBuffer>[];
 
 /** Tokens by which the host's cache grows. */
 const PIECE = 8;
@@ -27,20 +31,25 @@ class HostRows implements PromptRows {
   readonly #names: readonly string[];
   readonly #outputs: readonly string[];
   readonly #scale: HostTensor;
+  /** Tokens that a row of the cache has room for at present. */
   #past = 0;
-  /** Keys and values of each layer in turn, `[rows, heads, past, size]`. */
-  #cache: Float32Array<ArrayBuffer>[] = [];
+  /** Laid out as `[rows, heads, past, size]`. */
+  readonly #cache: Cache;
 
   constructor(
     private readonly session: Session,
     private readonly angles: { readonly cos: Float32Array; readonly sin: Float32Array },
     private readonly spec: RowsSpec,
     scale: number,
+    /** Caches that no rows use. */
+    private readonly free: Cache[],
   ) {
-    const { config } = spec;
+    const { config, rows, capacity } = spec;
+    const size = rows * config.keyValueHeads * capacity * config.headSize;
     this.#names = cacheNames(config);
     this.#outputs = Array.from({ length: config.layers }, (_, layer) => `new.${layer}`);
     this.#scale = tensor("float32", [1], Float32Array.of(scale));
+    this.#cache = free.pop() ?? this.#names.map(() => new Float32Array(size));
     this.#grow(1);
   }
 
@@ -92,7 +101,7 @@ class HostRows implements PromptRows {
   }
 
   dispose(): void {
-    this.#cache = [];
+    this.free.push(this.#cache);
   }
 
   /** Feeds tokens, row by row, that end at some positions, after the first `past` places of the cache. */
@@ -133,8 +142,9 @@ class HostRows implements PromptRows {
     const turn = place * headSize;
     let key = offset + heads * headSize;
     let value = key + keyValueHeads * headSize;
-    for (let head = 0; head < keyValueHeads; head++, key += headSize, value += headSize) {
-      const to = ((row * keyValueHeads + head) * this.#past + place) * headSize;
+    const step = this.#past * headSize;
+    let to = (row * keyValueHeads * this.#past + place) * headSize;
+    for (let head = 0; head < keyValueHeads; head++) {
       for (let at = 0; at < half; at++) {
         const [low, high] = [features[key + at]!, features[key + half + at]!];
         const [x, y] = [cos[turn + at]!, sin[turn + at]!];
@@ -143,19 +153,23 @@ class HostRows implements PromptRows {
         values[to + at] = features[value + at]!;
         values[to + half + at] = features[value + half + at]!;
       }
+      key += headSize;
+      value += headSize;
+      to += step;
     }
   }
 
+  /** Makes room for more tokens, each row's moving apart; from the last one, so that none is lost. */
   #grow(least: number): void {
-    const [before, old] = [this.#cache, this.#past * this.spec.config.headSize];
-    this.#past = Math.min(Math.ceil(least / PIECE) * PIECE, this.spec.capacity);
-    const next = this.#past * this.spec.config.headSize;
-    this.#cache = this.#names.map((_, at) => {
-      const cache = new Float32Array(this.spec.rows * this.#rowSize);
-      for (let from = 0, to = 0; from < (before[at]?.length ?? 0); from += old, to += next) {
-        cache.set(before[at]!.subarray(from, from + old), to);
+    const { rows, capacity, config: { keyValueHeads, headSize } } = this.spec;
+    const old = this.#past * headSize;
+    this.#past = Math.min(Math.ceil(least / PIECE) * PIECE, capacity);
+    const next = this.#past * headSize;
+    if (old === 0) return;
+    for (const cache of this.#cache) {
+      for (let head = rows * keyValueHeads - 1; head > 0; head--) {
+        cache.copyWithin(head * next, head * old, (head + 1) * old);
       }
-      return cache;
-    });
+    }
   }
 }
