@@ -131,7 +131,11 @@ function commands(): Command {
       'fairl sample "the movie was" --count 3',
     ),
   )
-    .option("--model <model>", "comments-base, comments-aligned or a folder", "comments-base")
+    .option(
+      "--model <model>",
+      "comments-base, comments-aligned, a folder or a .gguf file",
+      "comments-base",
+    )
     .option("--prompts <file>", "lines, JSONL, CSV or TSV; default: those that ship")
     .option("--count <number>", "texts for each prompt", "1")
     .option("--max-tokens <number>", "longest continuation", "18")
@@ -150,7 +154,11 @@ function commands(): Command {
       "fairl rlhf --reward artefacts/reward --cap 0.5 --out aligned/again",
     ),
   )
-    .option("--model <model>", "comments-base, comments-aligned or a folder", "comments-base")
+    .option(
+      "--model <model>",
+      "comments-base, comments-aligned, a folder or a .gguf file",
+      "comments-base",
+    )
     .option(
       "--reward <reward>",
       "toxicity, lexicon, davidson, random[:SEED], an artefact, or the URL of a reward server",
@@ -165,6 +173,7 @@ function commands(): Command {
     .option("--epochs <number>", "batches of prompts", "40")
     .option("--batch <number>", "prompts (dpo: pairs) in a batch", "32")
     .option("--group <number>", "continuations of a prompt", "4")
+    .option("--micro-batch <texts>", "texts trained at a time: less memory, the same step")
     .option("--max-tokens <number>", "longest continuation", "18")
     .option("--temperature <number>", "of sampling", "0.7")
     .option("--learning-rate <number>", "step size; default: 6e-4, with --lora 2e-3")

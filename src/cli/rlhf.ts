@@ -1,4 +1,5 @@
 /** `fairl rlhf`: aligns a language model with a reward or with pairs. */
+import { resourceUsage } from "node:process";
 import { dirname, join } from "@std/path";
 import { z } from "zod";
 import { FairlError } from "../base/mod.ts";
@@ -42,6 +43,7 @@ const schema = z.object({
   epochs: atLeastOne,
   batch: atLeastOne,
   group: countFlag.pipe(z.number().min(2)),
+  microBatch: atLeastOne.optional(),
   maxTokens: atLeastOne,
   temperature: positiveFlag,
   learningRate: positiveFlag.optional(),
@@ -110,7 +112,10 @@ export async function rlhf(values: unknown): Promise<void> {
     }
     if (result.stopped) note(`stopped after epoch ${last.epoch}: ${result.stopped}`);
     print(summary(first, last));
-    print(`${flags.algo} on ${runtime.device}: ${last.epoch} epochs in ${seconds} s`);
+    print(
+      `${flags.algo} on ${runtime.device}: ${last.epoch} epochs in ${seconds} s, ` +
+        `at most ${peakMemory()} MB of memory`,
+    );
     print(
       `${flags.out}: model.safetensors, ${
         flags.lora ? "adapter/, " : ""
@@ -132,6 +137,7 @@ function settingsOf(flags: Flags): AlignmentSettings {
     beta,
     seed,
     learningRate: flags.learningRate ?? (flags.lora ? LORA_RATE : FULL_RATE),
+    ...(flags.microBatch === undefined ? {} : { microBatch: flags.microBatch }),
     ...(flags.targetKl === undefined ? {} : { targetKl: flags.targetKl }),
     ...(flags.cap === undefined ? {} : { cap: flags.cap }),
     ...(flags.lora === undefined ? {} : { lora: { rank: flags.lora, seed } }),
@@ -252,12 +258,8 @@ function summary(first: EpochLog, last: EpochLog): string {
     .map(([name, before, after]) => `${name!.padEnd(32)} ${before} to ${after}`).join("\n");
 }
 
-/** Largest resident memory of this process in megabytes, where the system tells. */
-function peakMemory(): number | null {
-  try {
-    const peak = /VmHWM:\s+(\d+) kB/.exec(Deno.readTextFileSync("/proc/self/status"))?.[1];
-    return peak ? Math.round(Number(peak) / 1024) : null;
-  } catch {
-    return null;
-  }
+/** Largest resident memory of this process in megabytes. */
+function peakMemory(): number {
+  // In kilobytes, whatever the system counts in.
+  return Math.round(resourceUsage().maxRSS / 1024);
 }

@@ -1,6 +1,7 @@
 /** Sentence encoders of the Hugging Face hub, or of a folder laid out like one, as text models. */
 import { z } from "zod";
 import { FairlError, messageOf, sha256 } from "../base/mod.ts";
+import { type ModelFiles, readSafetensors } from "../hub/mod.ts";
 import {
   type DeviceRequest,
   type HostTensor,
@@ -10,9 +11,8 @@ import {
 } from "../runtime/mod.ts";
 import { bertModel } from "./bert_graph.ts";
 import type { TextModel } from "./model.ts";
-import type { ModelFiles } from "./model_files.ts";
+
 import { pool, readPooling } from "./pooling.ts";
-import { readSafetensors } from "../hub/mod.ts";
 
 const Config = z.object({
   model_type: z.string(),

@@ -23,7 +23,8 @@ export interface EncoderOptions {
  * @param name `use-lite` (Universal Sentence Encoder lite), `use-lite-int8` (the same in 8 bits),
  *   a model of the Hugging Face hub as `owner/name`, or a folder laid out like one, as `./dir`
  * @throws FairlError `encode.name` when there is no such encoder
- * @throws FairlError `encode.missing` when its files can be neither found nor fetched
+ * @throws FairlError `encode.missing` when its files are not there, `hub.download` or
+ *   `hub.wrong-hash` when they can not be fetched
  * @throws FairlError `encode.model` when a model's files are not what they should be
  * @throws FairlError `encode.cache` when the cache's file is damaged
  *
@@ -53,13 +54,20 @@ async function openModel(name: string, options: EncoderOptions): Promise<TextMod
     const { openUseLite } = await import("./use_lite.ts");
     return await openUseLite(name === "use-lite" ? "float32" : "int8", device, threads);
   }
-  const { folderFiles, hubFiles } = await import("./model_files.ts");
+  const { folderFiles, hubFiles, isHubName } = await import("../hub/mod.ts");
   const { openHubModel } = await import("./hub.ts");
   if (/^(\.{0,2}[/\\]|[A-Za-z]:)/.test(name)) {
     return await openHubModel(folderFiles(name), device, threads);
   }
-  if (/^[\w.-]+\/[\w.-]+$/.test(name)) {
-    return await openHubModel(await hubFiles(name, options), device, threads);
+  if (isHubName(name)) {
+    // Without a cache nothing is kept.
+    const cache = options.cache ?? await Deno.makeTempDir({ prefix: "fairl-" });
+    try {
+      const files = await hubFiles(name, { ...options, cache });
+      return await openHubModel(files, device, threads);
+    } finally {
+      if (options.cache === undefined) await Deno.remove(cache, { recursive: true });
+    }
   }
   throw new FairlError(
     "encode.name",

@@ -1,6 +1,6 @@
 /** From token states to one embedding a text, as a sentence-transformers model says it wants it. */
 import { z } from "zod";
-import type { ModelFiles } from "./model_files.ts";
+import type { ModelFiles } from "../hub/mod.ts";
 
 /** How the states of a text's tokens become one row. */
 export type PoolingMode = "mean" | "mean-root" | "max" | "cls" | "last";

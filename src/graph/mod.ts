@@ -31,7 +31,7 @@ export {
 } from "./schedule.ts";
 export type { InputSpec } from "./session.ts";
 export { type LossValues, traceSteps, type TrainerSpec } from "./step.ts";
-export { Trainer, type TrainerRun, type TrainerState } from "./trainer.ts";
+export { type AccumulatedStep, Trainer, type TrainerRun, type TrainerState } from "./trainer.ts";
 export {
   constant,
   type GradientCall,

@@ -102,17 +102,23 @@ export class Program implements AsyncDisposable {
   readonly #session: Session;
   readonly #runtime: Runtime;
   readonly #inputs: Record<string, InputSpec>;
+  readonly #graph: OnnxGraph;
 
   private constructor(
     runtime: Runtime,
     session: Session,
     inputs: Record<string, InputSpec>,
-    /** The bytes of the `.onnx` file. */
-    readonly model: Uint8Array<ArrayBuffer>,
+    graph: OnnxGraph,
   ) {
     this.#runtime = runtime;
     this.#session = session;
     this.#inputs = inputs;
+    this.#graph = graph;
+  }
+
+  /** The bytes of the `.onnx` file. */
+  get model(): Uint8Array<ArrayBuffer> {
+    return encodeModel(this.#graph);
   }
 
   /**
@@ -123,8 +129,8 @@ export class Program implements AsyncDisposable {
    */
   static async open(runtime: Runtime, spec: ProgramSpec): Promise<Program> {
     const { graph, inputs } = trace(spec);
-    const { session, model } = await openGraph(runtime, graph, spec.resident);
-    return new Program(runtime, session, inputs, model);
+    const session = await openGraph(runtime, graph, spec.resident);
+    return new Program(runtime, session, inputs, graph);
   }
 
   /**

@@ -22,15 +22,14 @@ export async function openGraph(
   runtime: Runtime,
   graph: OnnxGraph,
   resident: readonly string[] = [],
-): Promise<{ session: Session; model: Uint8Array<ArrayBuffer> }> {
+): Promise<Session> {
   if (!runtime.hasFloat16 && usesFloat16(graph)) {
     throw new FairlError(
       "graph.float16",
       `${graph.name} computes in float16, which ${runtime.detail} cannot; cast to float32`,
     );
   }
-  const model = encodeModel(graph);
-  return { session: await runtime.session(model, { resident, strict: true }), model };
+  return await runtime.session(encodeModel(graph), { resident, strict: true });
 }
 
 function usesFloat16({ inputs, initializers, nodes }: OnnxGraph): boolean {

@@ -4,7 +4,7 @@ import type { HostTensor } from "../runtime/mod.ts";
 import { compileGraph } from "./compile.ts";
 import { gradient } from "./gradient.ts";
 import { encodeModel, type ModelOptions, type OnnxGraph } from "./onnx.ts";
-import { cast, concat, gather, mul, reshape, split } from "./ops/mod.ts";
+import { add, cast, concat, gather, mul, reshape, split } from "./ops/mod.ts";
 import { clipFactor, type Optimizer } from "./optimizer.ts";
 import { type Pack, packsOf, type ParameterSpec } from "./packing.ts";
 import { constantsOf, inputsOf, type InputSpec, mapRecord } from "./session.ts";
@@ -28,6 +28,11 @@ export interface TrainerSpec {
   readonly clipNorm?: number;
   /** Steps inside one run. More of them cost less time a step and more time to load. */
   readonly stepsPerRun: number;
+  /**
+   * A step's inputs come in pieces, one run each, whose gradients are added up: what a run keeps for its
+   * gradient then takes the memory of one piece. One step a run only; false by default.
+   */
+  readonly accumulate?: boolean;
 }
 
 /** What a loss is written over. */
@@ -50,6 +55,14 @@ export interface CompiledSteps {
   readonly state: readonly string[];
 }
 
+/** The vectors that the gradients of pieces are added up in. */
+const SUM = "sum";
+
+/** Names of what lies beside the parameters in a trainer's state. */
+export function slotsOf({ optimizer, accumulate }: TrainerSpec): readonly string[] {
+  return accumulate ? [...optimizer.slots, SUM] : optimizer.slots;
+}
+
 /** Name of the output that carries a state vector on. */
 export function nextOf(name: string): string {
   return `next.${name}`;
@@ -65,24 +78,38 @@ export function stateName(pack: number, slot = "parameter"): string {
  *
  * Loop would be shorter, but is not placed on WebGPU, and the same bytes are to train everywhere;
  * unrolled it is also no slower (docs/graph.md). A run of fewer steps feeds the rest with a
- * gradient seed of zero and the optimizer's idle scalars, which changes nothing.
+ * gradient seed of zero and the optimizer's idle scalars, which changes nothing. So does a piece of a step
+ * but the last.
+ *
+ * @throws FairlError `graph.input` when a step in pieces is to be one of several in a run
  */
 export function compileSteps(spec: TrainerSpec): CompiledSteps {
-  const { optimizer, stepsPerRun, clipNorm } = spec;
+  const { optimizer, stepsPerRun, clipNorm, accumulate = false } = spec;
+  if (accumulate && stepsPerRun !== 1) {
+    throw new FairlError("graph.input", "A step in pieces is the only one of its run");
+  }
   const packs = packsOf(spec.parameters);
   const constants = constantsOf(spec.constants);
   const inputs = inputsOf(spec.inputs, "input.");
   const wholeBatch = inputsOf(batchSpecs(spec), "batch.");
-  const schedule = input("schedule", "float32", [stepsPerRun, optimizer.scalars + 1]);
+  const schedule = input("schedule", "float32", [
+    stepsPerRun,
+    optimizer.scalars + (accumulate ? 3 : 1),
+  ]);
   const decays = packs.map(({ decay }) => decay);
 
   let vectors = packs.map(({ size }, at) => input(stateName(at), "float32", [size]));
   let slots = packs.map(({ size }, at) =>
     optimizer.slots.map((slot) => input(stateName(at, slot), "float32", [size]))
   );
+  const sums = accumulate
+    ? packs.map(({ size }, at) => input(stateName(at, SUM), "float32", [size]))
+    : [];
+  const outputs: Record<string, Value> = {};
   const fed = [
     ...vectors,
     ...slots.flat(),
+    ...sums,
     schedule,
     ...Object.values(inputs),
     ...Object.values(wholeBatch),
@@ -100,6 +127,13 @@ export function compileSteps(spec: TrainerSpec): CompiledSteps {
     // By the packed vectors and not by the parameters cut out of them: a loss may reshape a parameter,
     // and two reshapes in a row are one, which reads the vector past the parameter.
     let gradients = gradient(loss, vectors, reshape(seed!, []));
+    if (accumulate) {
+      const [keep, apply] = scalars.splice(0, 2);
+      gradients = gradients.map((piece, at) => {
+        const whole = outputs[nextOf(stateName(at, SUM))] = add(mul(sums[at]!, keep!), piece);
+        return mul(whole, apply!);
+      });
+    }
     if (clipNorm !== undefined) {
       const factor = clipFactor(gradients, clipNorm);
       gradients = gradients.map((whole) => mul(whole, factor));
@@ -117,7 +151,7 @@ export function compileSteps(spec: TrainerSpec): CompiledSteps {
     vectors = updates.map(({ parameter }) => parameter);
     slots = updates.map((update) => [...update.slots]);
   }
-  const outputs: Record<string, Value> = { loss: concat(losses) };
+  outputs["loss"] = concat(losses);
   packs.forEach((_, at) => {
     outputs[nextOf(stateName(at))] = vectors[at]!;
     optimizer.slots.forEach((slot, index) => {

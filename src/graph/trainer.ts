@@ -11,8 +11,16 @@ import {
   type Tensor,
   tensor,
 } from "../runtime/mod.ts";
+import { encodeModel } from "./onnx.ts";
 import { checkTensors, type InputSpec, mapRecord, openGraph } from "./session.ts";
-import { batchSpecs, type CompiledSteps, compileSteps, nextOf, stateName } from "./step.ts";
+import {
+  batchSpecs,
+  type CompiledSteps,
+  compileSteps,
+  nextOf,
+  slotsOf,
+  stateName,
+} from "./step.ts";
 import type { TrainerSpec } from "./step.ts";
 
 /** What one run is fed. */
@@ -25,6 +33,19 @@ export interface TrainerRun {
   readonly learningRate: number | Float32Array;
   /** Steps to make, `stepsPerRun` by default. Fewer change the parameters fewer times. */
   readonly steps?: number;
+}
+
+/** What a step in pieces is fed. */
+export interface AccumulatedStep {
+  /** Inputs of each piece, and the part of its loss in the step's: 1 / pieces for a mean of equal ones. */
+  readonly pieces: readonly {
+    /** As a run has them. */
+    readonly inputs: Readonly<Record<string, HostTensor>>;
+    /** Part in the sum. */
+    readonly weight: number;
+  }[];
+  /** The step's rate. */
+  readonly learningRate: number;
 }
 
 /** Everything that the next step depends on, as plain data. */
@@ -85,8 +106,6 @@ export class Trainer implements AsyncDisposable {
     session: Session,
     spec: TrainerSpec,
     compiled: CompiledSteps,
-    /** The bytes of the `.onnx` file that it runs. */
-    readonly model: Uint8Array<ArrayBuffer>,
   ) {
     this.#runtime = runtime;
     this.#session = session;
@@ -105,12 +124,14 @@ export class Trainer implements AsyncDisposable {
    */
   static async open(runtime: Runtime, spec: TrainerSpec): Promise<Trainer> {
     const compiled = compileSteps(spec);
-    const { session, model } = await openGraph(
-      runtime,
-      compiled.graph,
-      compiled.state.map(nextOf),
-    );
-    return new Trainer(runtime, session, spec, compiled, model);
+    const session = await openGraph(runtime, compiled.graph, compiled.state.map(nextOf));
+    return new Trainer(runtime, session, spec, compiled);
+  }
+
+  /** The bytes of the `.onnx` file that it runs. */
+  get model(): Uint8Array<ArrayBuffer> {
+    // Written again when asked for: kept, they would take as much memory as the constants once more.
+    return encodeModel(this.#compiled.graph);
   }
 
   /** Steps made since the start or the last {@linkcode Trainer.reset}. */
@@ -125,8 +146,11 @@ export class Trainer implements AsyncDisposable {
    * @throws FairlError `graph.input` when the feeds are not what was declared
    */
   async run(run: TrainerRun): Promise<{ loss: Float32Array<ArrayBuffer> }> {
-    const { stepsPerRun, inputs: inputSpecs = {} } = this.#spec;
+    const { stepsPerRun, inputs: inputSpecs = {}, accumulate } = this.#spec;
     const { inputs = {}, batch = {}, learningRate, steps = stepsPerRun } = run;
+    if (accumulate) {
+      throw new FairlError("graph.input", "The step is compiled to be made in pieces");
+    }
     if (!Number.isInteger(steps) || steps < 1 || steps > stepsPerRun) {
       throw new FairlError("graph.input", `steps is ${steps}, not one of 1 ... ${stepsPerRun}`);
     }
@@ -143,6 +167,37 @@ export class Trainer implements AsyncDisposable {
     this.#step += steps;
     const { data } = await this.#runtime.read(results["loss"]!);
     return { loss: (data as ElementArrays["float32"]).slice(0, steps) };
+  }
+
+  /**
+   * Makes one step whose gradient is the sum of its pieces'.
+   *
+   * @returns the sum of the pieces' losses by their weights, before the update
+   * @throws FairlError `graph.input` when the trainer was not compiled to accumulate, there is no piece, or
+   * the feeds are not what was declared
+   */
+  async accumulate({ pieces, learningRate }: AccumulatedStep): Promise<number> {
+    const { optimizer, inputs: specs = {}, accumulate } = this.#spec;
+    if (!accumulate || pieces.length === 0) {
+      const reason = accumulate ? "has no piece" : "is not compiled to be made in pieces";
+      throw new FairlError("graph.input", `The step ${reason}`);
+    }
+    for (const { inputs } of pieces) checkTensors("inputs", specs, inputs);
+    let sum = 0;
+    for (const [at, { inputs, weight }] of pieces.entries()) {
+      const last = at === pieces.length - 1;
+      const scalars = last ? optimizer.feed(this.#step + 1, learningRate) : optimizer.idle;
+      const row = Float32Array.of(weight, at === 0 ? 0 : 1, last ? 1 : 0, ...scalars);
+      const results = await this.#session.run({
+        ...this.#state,
+        schedule: tensor("float32", [1, row.length], row),
+        ...prefixed("input.", inputs),
+      });
+      this.#replace(mapRecord(this.#state, (_, name) => results[nextOf(name)]!));
+      sum += weight * Number((await this.#runtime.read(results["loss"]!)).data[0]);
+    }
+    this.#step++;
+    return sum;
   }
 
   /** The parameters as they are now. */
@@ -221,7 +276,7 @@ export class Trainer implements AsyncDisposable {
     const state: Record<string, Tensor> = {};
     this.#compiled.packs.forEach((pack, at) => {
       state[stateName(at)] = pack.packTensors(parameters);
-      for (const slot of this.#spec.optimizer.slots) {
+      for (const slot of slotsOf(this.#spec)) {
         const given = slots[slot];
         state[stateName(at, slot)] = given
           ? pack.packTensors(given)

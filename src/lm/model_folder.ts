@@ -1,7 +1,13 @@
 /** A language model as a folder: config.json, tokenizer.json, model.safetensors, README.md. */
 import { dirname, join } from "@std/path";
 import { FairlError, messageOf, sha256, sha256OfFile, writeFolderAtomic } from "../base/mod.ts";
-import { openShards, shardsOf, writeSafetensors } from "../hub/mod.ts";
+import {
+  folderFiles,
+  type ModelFiles,
+  openShards,
+  shardsOf,
+  writeSafetensors,
+} from "../hub/mod.ts";
 import { type HostTensor, tensor } from "../runtime/mod.ts";
 import {
   configJson,
@@ -30,15 +36,16 @@ export interface LanguageModel {
  * Reads a model: model.safetensors, or the files that model.safetensors.index.json names, one tensor at a
  * time.
  *
- * @param folder Laid out like a model on the Hugging Face hub
+ * @param from A folder laid out like a model on the Hugging Face hub, or the model's files there
  * @throws FairlError `lm.missing` when a file is not there, `hub.safetensors`, `lm.config`, `lm.weights`
  * or `lm.tokenizer` when one is not what it should be
  */
-export async function loadModel(folder: string): Promise<LanguageModel> {
-  const settings = parseConfig(await json(folder, "config.json"));
-  const words = await json(folder, "tokenizer.json") as Record<string, unknown>;
+export async function loadModel(from: string | ModelFiles): Promise<LanguageModel> {
+  const files = typeof from === "string" ? folderFiles(from) : from;
+  const settings = parseConfig(await json(files, "config.json"));
+  const words = await json(files, "tokenizer.json") as Record<string, unknown>;
   const config = { ...settings, bos: textStart(words, settings.bos) };
-  const paths = await weightFiles(folder);
+  const paths = await weightFiles(files);
   using checkpoint = await openShards(paths);
   const weights = await readDecoderWeights(config, async (name) => {
     const found = await checkpoint.read(name);
@@ -46,19 +53,22 @@ export async function loadModel(folder: string): Promise<LanguageModel> {
   });
   const hashes = await Promise.all(paths.map(sha256OfFile));
   const hash = hashes.length === 1 ? hashes[0]! : sha256(hashes.join());
-  return { name: folder, hash, config, weights, tokenizer: await openTokenizer(words) };
+  return { name: files.name, hash, config, weights, tokenizer: await openTokenizer(words) };
 }
 
 /** Paths of the files that hold the weights. */
-async function weightFiles(folder: string): Promise<string[]> {
-  const index = "model.safetensors.index.json";
-  const there = (name: string) =>
-    Deno.stat(join(folder, name)).then(({ isFile }) => isFile, () => false);
-  const names = await there(index)
-    ? shardsOf(new TextDecoder().decode(await bytes(folder, index)))
-    : ["model.safetensors"];
-  for (const name of names) if (!await there(name)) throw missing(folder, name);
-  return names.map((name) => join(folder, name));
+async function weightFiles(files: ModelFiles): Promise<string[]> {
+  const whole = await files.locate("model.safetensors");
+  if (whole !== undefined) return [whole];
+  const index = await files.read("model.safetensors.index.json");
+  if (!index) throw missing(files, "model.safetensors");
+  const paths: string[] = [];
+  for (const name of shardsOf(new TextDecoder().decode(index))) {
+    const path = await files.locate(name);
+    if (path === undefined) throw missing(files, name);
+    paths.push(path);
+  }
+  return paths;
 }
 
 /** What is written of a model. */
@@ -96,24 +106,16 @@ export async function saveModel(
   });
 }
 
-async function bytes(folder: string, name: string): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    return await Deno.readFile(join(folder, name));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw missing(folder, name);
-  }
+function missing(files: ModelFiles, name: string): FairlError {
+  return new FairlError("lm.missing", `${files.name} has no ${name}: it is no language model`);
 }
 
-function missing(folder: string, name: string): FairlError {
-  return new FairlError("lm.missing", `${folder} has no ${name}: it is no language model`);
-}
-
-async function json(folder: string, name: string): Promise<unknown> {
-  const file = await bytes(folder, name);
+async function json(files: ModelFiles, name: string): Promise<unknown> {
+  const file = await files.read(name);
+  if (!file) throw missing(files, name);
   try {
     return JSON.parse(new TextDecoder().decode(file));
   } catch (cause) {
-    throw new FairlError("lm.config", `${name} of ${folder}: ${messageOf(cause)}`, { cause });
+    throw new FairlError("lm.config", `${name} of ${files.name}: ${messageOf(cause)}`, { cause });
   }
 }

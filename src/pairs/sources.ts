@@ -1,7 +1,7 @@
 /** Data sets that are pinned by commit and hash: a mirror folder, the cache, or the network. */
 import { join } from "@std/path";
 import { FairlError, type Progress, sha256OfFile, silent } from "../base/mod.ts";
-import { download } from "./download.ts";
+import { download } from "../hub/mod.ts";
 
 /** What is known of a source before it is fetched. */
 export interface Source {
@@ -111,12 +111,15 @@ export async function fetchSource(
   const url = `${options.host ?? "https://raw.githubusercontent.com"}/${source.path}`;
   try {
     await download(url, path, {
-      sha256,
+      digest: sha256,
       progress: options.progress ?? silent,
       ...(options.signal ? { signal: options.signal } : {}),
     });
   } catch (cause) {
-    if (!(cause instanceof FairlError && cause.code === "pairs.download")) throw cause;
+    if (!(cause instanceof FairlError)) throw cause;
+    if (cause.code === "hub.wrong-hash") {
+      throw new FairlError("pairs.wrong-hash", cause.message, { cause });
+    }
     throw new FairlError(
       "pairs.source-unavailable",
       `${name} is neither in ${mirror ? mirror : "a folder named by FAIRL_MIRROR"} nor in the ` +

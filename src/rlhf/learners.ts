@@ -8,7 +8,7 @@ import { groupNormalised, leaveOneOut, whitened } from "./advantages.ts";
 import { PreferenceTrainer } from "./dpo.ts";
 import { PolicyTrainer } from "./policy.ts";
 import type { Rollout } from "./rollouts.ts";
-import { perToken, type SequenceShape } from "./sequences.ts";
+import { microBatches, perToken, type SequenceShape } from "./sequences.ts";
 import type { AlignmentSettings } from "./settings.ts";
 import { generalisedAdvantages, ValueHead, type ValueState } from "./value.ts";
 
@@ -65,6 +65,7 @@ export async function openLearner(
     ...shape,
     temperature,
     clip: CLIP,
+    accumulate: shape.rows < settings.prompts * settings.group,
     klInLoss: algorithm === "grpo" ? beta : 0,
   });
   const critic = algorithm === "ppo" ? new ValueHead(trainable.config.width) : undefined;
@@ -73,16 +74,17 @@ export async function openLearner(
       ? tokenAdvantages(critic, rollout, rewards, beta, shape.maxTokens)
       : textAdvantages(settings, rollout, rewards, beta);
     const { sequences, inputs, reference } = rollout;
-    const fed = {
-      ...inputs,
-      advantages: perToken(sequences, shape, advantages),
-      writtenLog: perToken(
-        sequences,
-        shape,
-        (row, at) => sequences[row]!.written.logProbabilities[at]!,
-      ),
-      referenceLog: perToken(sequences, shape, (row, at) => reference[row * shape.maxTokens + at]!),
-    };
+    const fed = microBatches(sequences, shape).map((own, piece) => {
+      const first = piece * shape.rows;
+      const each = (of: (row: number, at: number) => number) =>
+        perToken(own, shape, (row, at) => of(first + row, at));
+      return {
+        ...inputs[piece]!,
+        advantages: each(advantages),
+        writtenLog: each((row, at) => sequences[row]!.written.logProbabilities[at]!),
+        referenceLog: each((row, at) => reference[row * shape.maxTokens + at]!),
+      };
+    });
     for (let step = 0; step < inner; step++) await trainer.step(fed, learningRate);
   };
   return learnerOf(trainer, learn, critic);

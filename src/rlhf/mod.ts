@@ -25,6 +25,7 @@ export {
 } from "./rewards.ts";
 export {
   layOut,
+  microBatches,
   perToken,
   type Sequence,
   type SequenceInput,

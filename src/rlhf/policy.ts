@@ -40,6 +40,8 @@ export interface PolicyOptions extends SequenceShape {
   readonly klInLoss: number;
   /** How the parameters move; AdamW without decay by default. */
   readonly optimizer?: Optimizer;
+  /** Whether a step may be made of several micro-batches; false by default. */
+  readonly accumulate?: boolean;
 }
 
 /**
@@ -64,6 +66,7 @@ export class PolicyTrainer implements AsyncDisposable {
   private constructor(
     private readonly trainer: Trainer,
     private readonly trainable: Trainable,
+    private readonly accumulate: boolean,
   ) {}
 
   /** Compiles the step. */
@@ -72,6 +75,7 @@ export class PolicyTrainer implements AsyncDisposable {
     trainable: Trainable,
     options: PolicyOptions,
   ): Promise<PolicyTrainer> {
+    const { accumulate = false } = options;
     const written = { type: "float32", dims: [options.rows * options.maxTokens] } as const;
     const trainer = await Trainer.open(runtime, {
       parameters: trainable.parameters,
@@ -99,14 +103,30 @@ export class PolicyTrainer implements AsyncDisposable {
       optimizer: options.optimizer ?? adamW({ weightDecay: 0 }),
       clipNorm: 1,
       stepsPerRun: 1,
+      accumulate,
     });
-    return new PolicyTrainer(trainer, trainable);
+    return new PolicyTrainer(trainer, trainable, accumulate);
   }
 
-  /** One step; returns the loss before it. */
-  async step(inputs: Record<string, HostTensor>, learningRate: number): Promise<number> {
-    const { loss } = await this.trainer.run({ inputs, learningRate });
-    return loss[0]!;
+  /**
+   * One step; returns the loss before it.
+   *
+   * @param pieces Inputs of a batch, or of its micro-batches where it was compiled to accumulate
+   */
+  async step(pieces: readonly Record<string, HostTensor>[], learningRate: number): Promise<number> {
+    if (!this.accumulate) {
+      const { loss } = await this.trainer.run({ inputs: pieces[0]!, learningRate });
+      return loss[0]!;
+    }
+    const counts = pieces.map(({ there }) =>
+      (there!.data as Float32Array).reduce((sum, one) => sum + one, 0)
+    );
+    const all = counts.reduce((sum, count) => sum + count, 0);
+    return await this.trainer.accumulate({
+      // A piece's loss is a mean over its own tokens, the step's over all.
+      pieces: pieces.map((inputs, at) => ({ inputs, weight: counts[at]! / Math.max(1, all) })),
+      learningRate,
+    });
   }
 
   /** The policy's weights as they are now. */

@@ -3,7 +3,13 @@ import type { Random } from "../base/mod.ts";
 import { type DecoderWeights, Generator, type LanguageModel } from "../lm/mod.ts";
 import type { HostTensor, Runtime } from "../runtime/mod.ts";
 import { TokenReader } from "./policy.ts";
-import { layOut, type Sequence, type SequenceInput, type SequenceShape } from "./sequences.ts";
+import {
+  layOut,
+  microBatches,
+  type Sequence,
+  type SequenceInput,
+  type SequenceShape,
+} from "./sequences.ts";
 
 /** How a policy writes. */
 export interface RolloutSettings {
@@ -17,6 +23,8 @@ export interface RolloutSettings {
   readonly minTokens: number;
   /** Temperature of sampling. */
   readonly temperature: number;
+  /** Texts that are read at a time; all by default. */
+  readonly microBatch?: number;
 }
 
 /** A batch of texts, those of a prompt side by side. */
@@ -29,8 +37,8 @@ export interface Rollout {
   readonly texts: readonly string[];
   /** The tokens. */
   readonly sequences: readonly Sequence[];
-  /** The tokens as a step is fed them. */
-  readonly inputs: Record<SequenceInput, HostTensor>;
+  /** The tokens as a step is fed them, a micro-batch at a time. */
+  readonly inputs: readonly Record<SequenceInput, HostTensor>[];
   /** log p of each written token under the reference, `[rows * maxTokens]`. */
   readonly reference: Float32Array;
   /** The reference's states before each written token, `[rows * maxTokens, width]`, where wanted. */
@@ -64,8 +72,9 @@ export class Rollouts implements AsyncDisposable {
     const rows = prompts.map((text) => Int32Array.of(config.bos, ...tokenizer.encode(text)));
     const longest = rows.reduce((most, { length }) => Math.max(most, length), 0);
     const { maxTokens, temperature } = settings;
+    const texts = settings.prompts * settings.group;
     const shape: SequenceShape = {
-      rows: settings.prompts * settings.group,
+      rows: Math.min(settings.microBatch ?? texts, texts),
       length: longest + maxTokens - 1,
       maxTokens,
     };
@@ -82,7 +91,7 @@ export class Rollouts implements AsyncDisposable {
     const asked = chosen.flatMap((at) => Array<number>(group).fill(at));
     const seed = random.integer(2 ** 31);
     await using generator = await Generator.open(this.runtime, config, weights, {
-      rows: Math.min(64, this.shape.rows),
+      rows: Math.min(64, count * group),
       capacity: this.shape.length + 1,
     });
     const found = await generator.generate(
@@ -90,8 +99,12 @@ export class Rollouts implements AsyncDisposable {
       { maxTokens, minTokens, temperature, seed },
     );
     const sequences = found.map((written, at) => ({ prompt: this.rows[asked[at]!]!, written }));
-    const inputs = layOut(sequences, this.shape, minTokens);
-    const { log: reference, states } = await this.reader.read(inputs);
+    const inputs = microBatches(sequences, this.shape)
+      .map((own) => layOut(own, this.shape, minTokens));
+    const read = [];
+    for (const own of inputs) read.push(await this.reader.read(own));
+    const reference = joined(read.map(({ log }) => log));
+    const states = read.flatMap(({ states }) => states ?? []);
     const prompts = asked.map((at) => this.prompts[at]!);
     const written = found.map(({ tokens }) => tokenizer.decode(tokens));
     return {
@@ -101,7 +114,7 @@ export class Rollouts implements AsyncDisposable {
       sequences,
       inputs,
       reference,
-      ...(states ? { states } : {}),
+      ...(states.length > 0 ? { states: joined(states) } : {}),
       kls: found.map(({ logProbabilities }, row) =>
         logProbabilities.reduce((sum, log, at) => sum + log - reference[row * maxTokens + at]!, 0)
       ),
@@ -112,4 +125,15 @@ export class Rollouts implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.reader[Symbol.asyncDispose]();
   }
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
 }

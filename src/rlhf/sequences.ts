@@ -13,7 +13,7 @@ export interface Sequence {
 
 /** Sizes that a step is compiled for. */
 export interface SequenceShape {
-  /** Sequences in a step. */
+  /** Sequences that are computed at a time. */
   readonly rows: number;
   /** Longest prompt and continuation, in tokens. */
   readonly length: number;
@@ -75,6 +75,14 @@ export function layOut(
     there: tensor("float32", [count], there),
     mayEnd: tensor("float32", [count], mayEnd),
   };
+}
+
+/** Sequences in micro-batches of as many rows as a graph is compiled for. */
+export function microBatches<T>(sequences: readonly T[], { rows }: SequenceShape): T[][] {
+  return Array.from(
+    { length: Math.ceil(sequences.length / rows) },
+    (_, at) => sequences.slice(at * rows, (at + 1) * rows),
+  );
 }
 
 /** One number for each written token, in the layout of {@linkcode layOut}. */

@@ -27,6 +27,11 @@ export interface AlignmentSettings {
   readonly temperature: number;
   /** Step size. */
   readonly learningRate: number;
+  /**
+   * Texts whose gradient is computed at a time; the gradients of a batch are added up, so the step is
+   * the same in less memory. Default: the whole batch. Not for DPO.
+   */
+  readonly microBatch?: number;
   /** Steps on each batch. Default: 4 for PPO, else 1. */
   readonly innerEpochs?: number;
   /**

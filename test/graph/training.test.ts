@@ -311,3 +311,60 @@ Deno.test("a run or a state that does not fit is an error with a name", async ()
   // None of them moved anything.
   assertEquals(await trainer.state(), state);
 });
+
+Deno.test("a step in pieces is the step on all of them, clipped as a whole", async () => {
+  const rows = (from: number, count: number) =>
+    tensor(
+      "float32",
+      [count, 3],
+      Float32Array.from({ length: 3 * count }, (_, at) => Math.sin(1.7 * (3 * from + at))),
+    );
+  const spec = (count: number, accumulate: boolean): TrainerSpec => ({
+    parameters: { weight: { value: tensor("float32", [3, 1], Float32Array.of(0.5, -1, 2)) } },
+    inputs: { x: { type: "float32", dims: [count, 3] } },
+    loss({ parameters: { weight }, inputs: { x } }) {
+      return reduceMean(softplus(matmul(x!, weight!)));
+    },
+    optimizer: adamW({ weightDecay: 0.1 }),
+    clipNorm: 0.05,
+    stepsPerRun: 1,
+    accumulate,
+  });
+  for (const device of DEVICES) {
+    await using runtime = await Runtime.open(device);
+    await using whole = await Trainer.open(runtime, spec(6, false));
+    await using parts = await Trainer.open(runtime, spec(2, true));
+    for (let step = 0; step < 4; step++) {
+      const { loss } = await whole.run({ inputs: { x: rows(step, 6) }, learningRate: 0.1 });
+      const pieces = [0, 2, 4].map((at) => ({ inputs: { x: rows(step + at, 2) }, weight: 1 / 3 }));
+      const sum = await parts.accumulate({ pieces, learningRate: 0.1 });
+      assert(Math.abs(sum - loss[0]!) < 1e-6, `${device}: ${sum} and ${loss[0]}`);
+    }
+    assertEquals(parts.step, 4);
+    const [a, b] = [await whole.parameters(), await parts.parameters()];
+    a["weight"]!.data.forEach((value, at) =>
+      assert(Math.abs(value - b["weight"]!.data[at]!) < 1e-5, device)
+    );
+    // A state between two steps is all that the next one needs.
+    await using resumed = await Trainer.open(runtime, spec(2, true));
+    await resumed.load(await parts.state());
+    const next = [{ inputs: { x: rows(9, 2) }, weight: 1 }];
+    for (const one of [parts, resumed]) await one.accumulate({ pieces: next, learningRate: 0.1 });
+    assertEquals(await resumed.parameters(), await parts.parameters());
+  }
+});
+
+Deno.test("pieces for a trainer that makes whole steps, and none at all, are named errors", async () => {
+  await using runtime = await Runtime.open("wasm");
+  await using whole = await Trainer.open(runtime, specOf("sgd", 1));
+  await using parts = await Trainer.open(runtime, { ...specOf("sgd", 1), accumulate: true });
+  const failed = [
+    whole.accumulate({ pieces: [{ inputs: {}, weight: 1 }], learningRate: 0.1 }),
+    parts.accumulate({ pieces: [], learningRate: 0.1 }),
+    parts.run({ learningRate: 0.1 }),
+    Trainer.open(runtime, { ...specOf("sgd", 2), accumulate: true }),
+  ];
+  for (const one of failed) {
+    assertEquals((await assertRejects(() => one, FairlError)).code, "graph.input");
+  }
+});

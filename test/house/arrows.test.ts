@@ -12,7 +12,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   graph: ["runtime", "base"],
   metrics: ["base"],
   starc: ["metrics", "base"],
-  pairs: ["base"],
+  pairs: ["hub", "base"],
   encode: ["hub", "graph", "runtime", "base"],
   lm: ["hub", "graph", "runtime", "base"],
   reward: ["encode", "pairs", "starc", "metrics", "graph", "runtime", "base"],

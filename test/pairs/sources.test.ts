@@ -1,7 +1,7 @@
 /** Pinned sources from a mirror, the cache and a real HTTP server that breaks off. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { FairlError, sha256 } from "../../src/base/mod.ts";
-import { download } from "../../src/pairs/download.ts";
+import { download } from "../../src/hub/mod.ts";
 import { fetchSource, loadParadetox, type SourceName, SOURCES } from "../../src/pairs/mod.ts";
 
 const MIRROR = Deno.env.get("FAIRL_MIRROR")!;
@@ -108,7 +108,7 @@ Deno.test("a part that is whole already is only checked", async () => {
   await inFolder(async (folder) => {
     await Deno.writeFile(`${folder}/file.part`, bytes);
     await withServer(bytes, ["whole"], async (host) => {
-      await download(host, `${folder}/file`, { sha256: SOURCES.paradetox.sha256 });
+      await download(host, `${folder}/file`, { digest: SOURCES.paradetox.sha256 });
     });
     assertEquals(await Deno.readFile(`${folder}/file`), bytes);
   });

@@ -1,4 +1,5 @@
 /** Files from the network that resume where they broke off and are checked before they are used. */
+import { createHash } from "node:crypto";
 import { dirname } from "@std/path";
 import { FairlError, messageOf, type Progress, sha256OfFile, silent } from "../base/mod.ts";
 
@@ -9,8 +10,8 @@ const ATTEMPTS = 8;
 
 /** How {@linkcode download} works. */
 export interface DownloadOptions {
-  /** The file's SHA-256 in hexadecimal. */
-  readonly sha256: string;
+  /** What the file must be: its SHA-256, or the SHA-1 of the git blob that it is, in hexadecimal. */
+  readonly digest: string;
   /** Hears of bytes. */
   readonly progress?: Progress;
   /** Ends the download early; what has come is kept. */
@@ -22,7 +23,7 @@ export interface DownloadOptions {
  * asks for the rest only (HTTP Range). The file appears under its name once it is whole and has
  * the right hash. Two processes that want the same file wait for each other.
  *
- * @throws FairlError `pairs.download` (unreachable, or the server's status), `pairs.wrong-hash`
+ * @throws FairlError `hub.download` (unreachable, or the server's status), `hub.wrong-hash`
  */
 export async function download(url: string, path: string, options: DownloadOptions): Promise<void> {
   const { progress = silent } = options;
@@ -43,18 +44,20 @@ export async function download(url: string, path: string, options: DownloadOptio
       stalled = (await file.stat()).size > before ? 0 : stalled + 1;
       if (stalled === 2 || attempt === ATTEMPTS) {
         const reason = messageOf(cause);
-        throw new FairlError("pairs.download", `${url} cannot be fetched: ${reason}`, { cause });
+        throw new FairlError("hub.download", `${url} cannot be fetched: ${reason}`, { cause });
       }
       await new Promise((resolve) => setTimeout(resolve, 250 * (attempt + 1)));
     }
   }
   await file.sync();
-  const found = await sha256OfFile(partial);
-  if (found !== options.sha256) {
+  const [kind, found] = options.digest.length === 40
+    ? ["git hash", await gitHashOfFile(partial)]
+    : ["SHA-256", await sha256OfFile(partial)];
+  if (found !== options.digest) {
     await file.truncate(0);
     throw new FairlError(
-      "pairs.wrong-hash",
-      `${url} is not the file that was pinned: its SHA-256 is ${found}, not ${options.sha256}`,
+      "hub.wrong-hash",
+      `${url} is not the file that it should be: its ${kind} is ${found}, not ${options.digest}`,
     );
   }
   await Deno.rename(partial, path);
@@ -85,7 +88,7 @@ async function receive(
       const message = `${url} answers with status ${response.status}`;
       // Tried again; other statuses will not change by asking once more.
       if (response.status >= 500 || response.status === 429) throw new Error(message);
-      throw new FairlError("pairs.download", message);
+      throw new FairlError("hub.download", message);
     }
     let done = response.status === 206 ? from : 0;
     if (done === 0) await file.truncate(0);
@@ -104,4 +107,10 @@ async function receive(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** SHA-1 of a file as git names it. */
+async function gitHashOfFile(path: string): Promise<string> {
+  const bytes = await Deno.readFile(path);
+  return createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 }
