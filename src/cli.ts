@@ -3,6 +3,9 @@ import { Command, CommanderError, Option } from "commander";
 import { withDevice, withEncodingFlags, withModels } from "./cli/options.ts";
 import { note, print, report } from "./cli/terminal.ts";
 
+/** What `--model` takes. */
+const MODEL_NAMES = "comments-base, comments-aligned, a folder, a .gguf file or a hub name";
+
 /** Builds the command table. Each command's code is loaded when the command is run. */
 function commands(): Command {
   const fairl = new Command("fairl")
@@ -133,7 +136,7 @@ function commands(): Command {
   )
     .option(
       "--model <model>",
-      "comments-base, comments-aligned, a folder or a .gguf file",
+      MODEL_NAMES,
       "comments-base",
     )
     .option("--prompts <file>", "lines, JSONL, CSV or TSV; default: those that ship")
@@ -156,7 +159,7 @@ function commands(): Command {
   )
     .option(
       "--model <model>",
-      "comments-base, comments-aligned, a folder or a .gguf file",
+      MODEL_NAMES,
       "comments-base",
     )
     .option(

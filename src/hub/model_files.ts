@@ -1,5 +1,5 @@
 /** Finds the files of a model: in a folder, in a mirror, kept from before, or on the Hugging Face hub. */
-import { basename, dirname, join, resolve } from "@std/path";
+import { basename, join, resolve } from "@std/path";
 import { FairlError, messageOf, type Progress, writeFileAtomic } from "../base/mod.ts";
 import { download } from "./download.ts";
 
