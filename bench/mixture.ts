@@ -21,6 +21,8 @@ export interface Cell {
   readonly seed: number;
   readonly auc: Record<Method, number>;
   readonly starc: Record<Method, number>;
+  /** The same on the held-out tweets alone: what the reference has learned of. */
+  readonly tweets: { readonly auc: Record<Method, number>; readonly starc: Record<Method, number> };
 }
 
 /** How the bench is run. */
@@ -68,13 +70,19 @@ export async function runMixtures(
           seed,
           auc: {} as Record<Method, number>,
           starc: {} as Record<Method, number>,
+          tweets: { auc: {} as Record<Method, number>, starc: {} as Record<Method, number> },
         };
         for (const method of METHODS) {
           const rewards = await evaluateHead(runtime, heads[method], unseenFeatures);
           cell.auc[method] = rocAuc(rewards, labels);
           cell.starc[method] = starc(rewards, truth);
+          // The held-out texts are those of ParaDetox, then as many tweets.
+          const half = rewards.length / 2;
+          cell.tweets.auc[method] = rocAuc(rewards.subarray(half), labels.slice(half));
+          cell.tweets.starc[method] = starc(rewards.subarray(half), truth.subarray(half));
         }
         cells.push(cell);
+        console.error(JSON.stringify(cell));
       }
     }
   }
@@ -83,18 +91,11 @@ export async function runMixtures(
 
 /** Prints the mean over seeds, AUC / STARC, and how often FA-IRL is nearer to the reference than IRL. */
 export function printMixtures(cells: readonly Cell[], shares: readonly number[]): void {
-  const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
   for (const objective of ["max-margin", "max-entropy"] as const) {
-    console.log(`\n| ${objective} | ${shares.map((p) => `p ${p}`).join(" | ")} |`);
-    console.log(`|---|${shares.map(() => "---").join("|")}|`);
-    for (const method of METHODS) {
-      const figures = shares.map((p) => {
-        const own = cells.filter((cell) => cell.objective === objective && cell.p === p);
-        return `${mean(own.map((cell) => cell.auc[method])).toFixed(3)}/` +
-          mean(own.map((cell) => cell.starc[method])).toFixed(3);
-      });
-      console.log(`| ${method} | ${figures.join(" | ")} |`);
-    }
+    printTable(objective, cells.filter((cell) => cell.objective === objective), shares);
+    const tweets = cells.filter((cell) => cell.objective === objective)
+      .map((cell) => ({ ...cell, ...cell.tweets }));
+    printTable(`${objective}, held-out tweets alone`, tweets, shares);
   }
   const below = (method: Method) =>
     cells.filter((cell) => cell.starc["fa-irl"] < cell.starc[method]).length;
@@ -102,6 +103,20 @@ export function printMixtures(cells: readonly Cell[], shares: readonly number[])
     `\nFA-IRL's STARC is below that of IRL as published in ${below("irl")}, of IRL tuned in ` +
       `${below("irl-tuned")}, of the control in ${below("control")} of ${cells.length} cells`,
   );
+}
+
+function printTable(title: string, cells: readonly Cell[], shares: readonly number[]): void {
+  const mean = (values: number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;
+  console.log(`\n| ${title} | ${shares.map((p) => `p ${p}`).join(" | ")} |`);
+  console.log(`|---|${shares.map(() => "---").join("|")}|`);
+  for (const method of METHODS) {
+    const figures = shares.map((p) => {
+      const own = cells.filter((cell) => cell.p === p);
+      return `${mean(own.map((cell) => cell.auc[method])).toFixed(3)}/` +
+        mean(own.map((cell) => cell.starc[method])).toFixed(3);
+    });
+    console.log(`| ${method} | ${figures.join(" | ")} |`);
+  }
 }
 
 if (import.meta.main) {

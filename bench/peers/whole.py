@@ -10,6 +10,7 @@ part and a few figures.
 """
 
 import csv
+import html
 import json
 import math
 import random
@@ -54,6 +55,15 @@ def normalise(text):
     for pattern, by in RULES:
         text = pattern.sub(by, text)
     return text.strip()
+
+
+ADDRESSES = re.compile(r"https?://\S+|www\.\S+|@\w+:?", re.I)
+
+
+def normalise_tweet(text):
+    text = html.unescape(html.unescape(text))
+    text = re.sub(r"\bRT\b", " ", ADDRESSES.sub(" ", text))
+    return normalise("".join(" " if unicodedata.category(c) in ("So", "Sk", "Cf") else c for c in text))
 
 
 def components(left, right):
@@ -278,7 +288,7 @@ def reference(encoder, known):
     tweets = []
     with open(TASK["davidson"], encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            text = normalise(row["tweet"])
+            text = normalise_tweet(row["tweet"])
             if text and text not in known:
                 tweets.append((text, row["class"] == "2"))
     random.Random(0).shuffle(tweets)

@@ -1,12 +1,12 @@
 /** ParaDetox and Davidson pairs among pairs that say little: how much T->NT does a method need? */
 import { FairlError, Random } from "../base/mod.ts";
 import { loadDavidson, type VotedText } from "./davidson.ts";
-import { normaliseText } from "./normalise.ts";
 import { type DetoxedSentence, detoxPairs, loadParadetox } from "./paradetox.ts";
 import type { PairKind, PreferencePair } from "./schema.ts";
 import { type LabelledText, type PairSet, pairSet } from "./set.ts";
 import type { FetchOptions } from "./sources.ts";
 import { componentsOf } from "./split.ts";
+import { normaliseTweet } from "./tweet.ts";
 
 /** What is mixed. */
 export interface MixtureOptions {
@@ -37,7 +37,8 @@ const HELD_OUT = 1000;
  * paraphrase, half toxic tweets of Davidson against harmless ones. The others: 80 % NT->NT, half
  * of these two paraphrases of one sentence and half two harmless tweets, in random order; 15 %
  * T->T, two toxic tweets; 5 % NT->T, a toxic tweet preferred to a harmless one. All texts are
- * normalised and each is used once, so that pairs can be split without sharing texts.
+ * normalised, tweets by {@linkcode normaliseTweet}, and each is used once, so that pairs can be split
+ * without sharing texts.
  *
  * @throws FairlError as {@linkcode fetchSource} does; `pairs.too-few` when the sources have not
  * enough texts for `n`
@@ -58,7 +59,7 @@ export function mixturePairs(
   const taken = new Set<string>();
   const detoxed = random.shuffle(separateSentences(sentences, taken));
   const deck = random.shuffle(tweets.flatMap(({ text, toxic }) => {
-    const normal = normaliseText(text);
+    const normal = normaliseTweet(text);
     if (normal === "" || taken.has(normal)) return [];
     taken.add(normal);
     return [{ text: normal, toxic }];

@@ -22,6 +22,7 @@ export type { PairCounts } from "./ledger.ts";
 export { type LoadOptions, loadPairs, NAMED_PAIRS } from "./load.ts";
 export { loadMixture, type Mixture, type MixtureOptions, mixturePairs } from "./mixture.ts";
 export { normaliseText } from "./normalise.ts";
+export { normaliseTweet } from "./tweet.ts";
 export {
   type DetoxedSentence,
   detoxPairs,

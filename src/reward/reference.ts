@@ -1,7 +1,7 @@
 /** Reference rewards R*: what extraction is held against, and never sees. */
 import { FairlError, Random } from "../base/mod.ts";
 import type { Encoder } from "../encode/mod.ts";
-import { type FetchOptions, loadDavidson, normaliseText } from "../pairs/mod.ts";
+import { type FetchOptions, loadDavidson, normaliseText, normaliseTweet } from "../pairs/mod.ts";
 import type { Runtime } from "../runtime/mod.ts";
 import { fitLogistic } from "./logistic.ts";
 
@@ -20,7 +20,8 @@ const PENALTY = 1e-4;
 
 /**
  * The `davidson` reference: the logit of "not toxic" of a logistic regression on an encoder's
- * features, trained on 2,000 tweets of Davidson et al. (2017) and their crowd votes. The choice of
+ * features, trained on 2,000 tweets of Davidson et al. (2017), written as {@linkcode normaliseTweet}
+ * has it, and their crowd votes. The choice of
  * tweets and the fit do not depend on a seed: it is one reward for every run it is held against.
  *
  * @param options `exclude`: texts that it must not learn from, those it will be compared on
@@ -44,9 +45,9 @@ export async function davidsonReference(
   encoder: Encoder,
   options: FetchOptions & { readonly exclude: ReadonlySet<string> },
 ): Promise<TextScorer> {
-  const excluded = new Set([...options.exclude].map(normaliseText));
+  const excluded = new Set([...options.exclude].map(normaliseTweet));
   const tweets = (await loadDavidson(options))
-    .map(({ text, toxic }) => ({ text: normaliseText(text), toxic }))
+    .map(({ text, toxic }) => ({ text: normaliseTweet(text), toxic }))
     .filter(({ text }) => text !== "" && !excluded.has(text));
   const sample = new Random(0, "davidson reference").shuffle(tweets).slice(0, TWEETS);
   const features = await encoder.encode(sample.map(({ text }) => text));
@@ -59,7 +60,7 @@ export async function davidsonReference(
   return {
     name: `davidson (logistic regression on ${TWEETS} tweets, ${encoder.id})`,
     async score(texts) {
-      const rows = await encoder.encode(texts.map(normaliseText));
+      const rows = await encoder.encode(texts.map(normaliseTweet));
       return Float32Array.from(texts, (_, row) => {
         let sum = model.bias;
         for (let at = 0; at < encoder.dimension; at++) {
