@@ -41,5 +41,9 @@ export * as starc from "./src/starc/mod.ts";
 export * as reward from "./src/reward/mod.ts";
 /** IRL and FA-IRL. */
 export * as irl from "./src/irl/mod.ts";
+/** Causal language models: decoders as graphs, tokenizers, sampling, training, LoRA. */
+export * as lm from "./src/lm/mod.ts";
+/** Policy optimisation of a language model against any reward, and the implicit reward of two models. */
+export * as rlhf from "./src/rlhf/mod.ts";
 /** Tables and plots. */
 export * as report from "./src/report/mod.ts";
