@@ -71,12 +71,17 @@ export function packRows(
 
 /** Settings that a language trainer is compiled for. */
 export interface LanguageTrainerOptions {
-  /** Rows in a step. */
+  /** Rows in a step; with `accumulate` those that are computed at a time. */
   readonly rows: number;
   /** Tokens in a row that something is predicted from. */
   readonly length: number;
   /** How the parameters move; Muon by default. */
   readonly optimizer?: Optimizer;
+  /**
+   * A step may be of more rows than `rows`: gradients of so many at a time are added up, and memory is
+   * taken for these alone. False by default.
+   */
+  readonly accumulate?: boolean;
 }
 
 /**
@@ -130,6 +135,7 @@ export class LanguageTrainer implements AsyncDisposable {
       optimizer: options.optimizer ?? muon(),
       stepsPerRun: 1,
       clipNorm: 1,
+      accumulate: options.accumulate ?? false,
     });
     return new LanguageTrainer(trainer, trainable, options);
   }
@@ -138,13 +144,25 @@ export class LanguageTrainer implements AsyncDisposable {
    * One step on some rows.
    *
    * @param packed Rows of the length that was compiled
-   * @param which Their indices; fewer than a step takes leave the rest empty
+   * @param which Their indices; fewer than are computed at a time leave the rest empty
    * @returns mean loss of a token in nats, before the step
    */
   async step(packed: PackedRows, which: readonly number[], learningRate: number): Promise<number> {
-    const inputs = batchOf(packed, which, this.options.rows);
-    const { loss } = await this.trainer.run({ inputs, learningRate });
-    return loss[0]!;
+    const { rows, accumulate } = this.options;
+    if (!accumulate) {
+      const inputs = batchOf(packed, which, rows);
+      const { loss } = await this.trainer.run({ inputs, learningRate });
+      return loss[0]!;
+    }
+    const parts = Array.from({ length: Math.ceil(which.length / rows) }, (_, at) => {
+      const inputs = batchOf(packed, which.slice(at * rows, (at + 1) * rows), rows);
+      const counts = inputs["counts"]!.data as Float32Array;
+      return { inputs, tokens: counts.reduce((sum, count) => sum + count, 0) };
+    });
+    const total = parts.reduce((sum, { tokens }) => sum + tokens, 0);
+    // Each part's loss is a mean over its own tokens.
+    const pieces = parts.map(({ inputs, tokens }) => ({ inputs, weight: tokens / total }));
+    return await this.trainer.accumulate({ pieces, learningRate });
   }
 
   /** The weights as they are now, adapters merged. */

@@ -84,6 +84,32 @@ for (const device of ["wasm", "native", "webgpu"] as const) {
   });
 }
 
+for (const device of ["wasm", "native", "webgpu"] as const) {
+  Deno.test(`a step whose gradients are added up row by row is the step of all rows on ${device}`, async () => {
+    await using runtime = await Runtime.open(device);
+    // Rows of unequal fill: a mean of means would be another step.
+    const packed = packRows(texts, 7);
+    const all = [...Array(packed.rows).keys()];
+    assert(all.length > 1);
+    const trainable = fullWeights(config, weights);
+    const options = { rows: all.length, length: 7 };
+    await using whole = await LanguageTrainer.open(runtime, trainable, options);
+    await using added = await LanguageTrainer.open(runtime, trainable, {
+      ...options,
+      rows: 1,
+      accumulate: true,
+    });
+    for (let step = 0; step < 2; step++) {
+      const wanted = await whole.step(packed, all, 0.02);
+      assertAlmostEquals(await added.step(packed, all, 0.02), wanted, 1e-4);
+    }
+    const wanted = await whole.weights();
+    for (const [name, { data }] of Object.entries(await added.weights())) {
+      data.forEach((value, at) => assertAlmostEquals(value, wanted[name]!.data[at]!, 1e-3));
+    }
+  });
+}
+
 Deno.test("a text's loss is the same alone and packed beside others", async () => {
   await using runtime = await Runtime.open("wasm");
   const alone = await Promise.all(texts.map(async (text) => {
