@@ -21,6 +21,7 @@ export {
   outputName,
   tokenLogProbabilities,
 } from "./decoder.ts";
+export { DecoderTrainer } from "./decoder_trainer.ts";
 export {
   type Generated,
   type GenerationSettings,

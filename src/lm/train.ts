@@ -10,12 +10,12 @@ import {
   Program,
   reduceSum,
   Trainer,
-  type TrainerState,
   type Value,
 } from "../graph/mod.ts";
 import { type HostTensor, type Runtime, tensor } from "../runtime/mod.ts";
 import type { DecoderConfig, DecoderWeights } from "./config.ts";
 import { type DecoderParts, decoderStates, tokenLogProbabilities } from "./decoder.ts";
+import { DecoderTrainer } from "./decoder_trainer.ts";
 import type { Trainable } from "./trainable.ts";
 
 /** Texts laid side by side in rows of one length. */
@@ -111,12 +111,14 @@ export interface LanguageTrainerOptions {
  * assert(loss < 0.1);
  * ```
  */
-export class LanguageTrainer implements AsyncDisposable {
+export class LanguageTrainer extends DecoderTrainer {
   private constructor(
-    private readonly trainer: Trainer,
-    private readonly trainable: Trainable,
+    trainer: Trainer,
+    trainable: Trainable,
     private readonly options: LanguageTrainerOptions,
-  ) {}
+  ) {
+    super(trainer, trainable);
+  }
 
   /** Compiles the step. */
   static async open(
@@ -163,26 +165,6 @@ export class LanguageTrainer implements AsyncDisposable {
     // Each part's loss is a mean over its own tokens.
     const pieces = parts.map(({ inputs, tokens }) => ({ inputs, weight: tokens / total }));
     return await this.trainer.accumulate({ pieces, learningRate });
-  }
-
-  /** The weights as they are now, adapters merged. */
-  async weights(): Promise<Record<string, HostTensor<"float32">>> {
-    return this.trainable.merged(await this.trainer.parameters());
-  }
-
-  /** Everything that the next step depends on. */
-  async state(): Promise<TrainerState> {
-    return await this.trainer.state();
-  }
-
-  /** Goes on from a state. */
-  async load(state: TrainerState): Promise<void> {
-    await this.trainer.load(state);
-  }
-
-  /** Releases the session. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.trainer.dispose();
   }
 }
 

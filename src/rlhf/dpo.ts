@@ -11,9 +11,8 @@ import {
   softplus,
   sub,
   Trainer,
-  type TrainerState,
 } from "../graph/mod.ts";
-import type { Generated, LanguageModel, Trainable } from "../lm/mod.ts";
+import { DecoderTrainer, type Generated, type LanguageModel, type Trainable } from "../lm/mod.ts";
 import type { PreferencePair } from "../pairs/mod.ts";
 import { type HostTensor, type Runtime, tensor } from "../runtime/mod.ts";
 import { TokenReader, writtenLogs } from "./policy.ts";
@@ -30,14 +29,16 @@ export interface PreferenceOptions {
 }
 
 /** Trains a policy on preference pairs. */
-export class PreferenceTrainer implements AsyncDisposable {
+export class PreferenceTrainer extends DecoderTrainer {
   private constructor(
-    private readonly trainer: Trainer,
+    trainer: Trainer,
+    trainable: Trainable,
     private readonly reader: TokenReader,
-    private readonly trainable: Trainable,
     private readonly rows: readonly (readonly [chosen: Sequence, rejected: Sequence])[],
     private readonly shape: SequenceShape,
-  ) {}
+  ) {
+    super(trainer, trainable);
+  }
 
   /** Reads the pairs' tokens and compiles the step. */
   static async open(
@@ -82,7 +83,7 @@ export class PreferenceTrainer implements AsyncDisposable {
       stepsPerRun: 1,
     });
     const reader = await TokenReader.open(runtime, config, weights, { ...shape, temperature: 1 });
-    return new PreferenceTrainer(trainer, reader, trainable, rows, shape);
+    return new PreferenceTrainer(trainer, trainable, reader, rows, shape);
   }
 
   /**
@@ -101,29 +102,9 @@ export class PreferenceTrainer implements AsyncDisposable {
     return loss[0]!;
   }
 
-  /** The policy's weights as they are now. */
-  async weights(): Promise<Record<string, HostTensor<"float32">>> {
-    return this.trainable.merged(await this.trainer.parameters());
-  }
-
-  /** What is trained, as it is now: with LoRA the adapters alone. */
-  async parameters(): Promise<Record<string, HostTensor<"float32">>> {
-    return await this.trainer.parameters();
-  }
-
-  /** Everything that the next step depends on. */
-  async state(): Promise<TrainerState> {
-    return await this.trainer.state();
-  }
-
-  /** Goes on from a state. */
-  async load(state: TrainerState): Promise<void> {
-    await this.trainer.load(state);
-  }
-
   /** Releases the sessions. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.trainer.dispose();
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]();
     await this.reader[Symbol.asyncDispose]();
   }
 }

@@ -15,13 +15,13 @@ import {
   reduceSum,
   sub,
   Trainer,
-  type TrainerState,
   type Value,
 } from "../graph/mod.ts";
 import {
   type DecoderConfig,
   type DecoderParts,
   decoderStates,
+  DecoderTrainer,
   type DecoderWeights,
   TextReader,
   tokenLogProbabilities,
@@ -62,12 +62,14 @@ export function writtenLogs(
 }
 
 /** Trains a policy on what it wrote. */
-export class PolicyTrainer implements AsyncDisposable {
+export class PolicyTrainer extends DecoderTrainer {
   private constructor(
-    private readonly trainer: Trainer,
-    private readonly trainable: Trainable,
+    trainer: Trainer,
+    trainable: Trainable,
     private readonly accumulate: boolean,
-  ) {}
+  ) {
+    super(trainer, trainable);
+  }
 
   /** Compiles the step. */
   static async open(
@@ -127,31 +129,6 @@ export class PolicyTrainer implements AsyncDisposable {
       pieces: pieces.map((inputs, at) => ({ inputs, weight: counts[at]! / Math.max(1, all) })),
       learningRate,
     });
-  }
-
-  /** The policy's weights as they are now. */
-  async weights(): Promise<Record<string, HostTensor<"float32">>> {
-    return this.trainable.merged(await this.trainer.parameters());
-  }
-
-  /** What is trained, as it is now: with LoRA the adapters alone. */
-  async parameters(): Promise<Record<string, HostTensor<"float32">>> {
-    return await this.trainer.parameters();
-  }
-
-  /** Everything that the next step depends on. */
-  async state(): Promise<TrainerState> {
-    return await this.trainer.state();
-  }
-
-  /** Goes on from a state. */
-  async load(state: TrainerState): Promise<void> {
-    await this.trainer.load(state);
-  }
-
-  /** Releases the session. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.trainer.dispose();
   }
 }
 
