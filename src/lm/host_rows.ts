@@ -21,7 +21,7 @@ export async function openHostRows(runtime: Runtime, spec: RowsSpec): Promise<De
 type Cache = readonly Float32Array<ArrayBuffer>[];
 
 /** Tokens by which the host's cache grows. */
-const PIECE = 8;
+const PIECE = 4;
 
 /**
  * Rows whose keys and values lie in this process's memory. A run is fed them and gives those of the new
