@@ -15,6 +15,8 @@ const BENCHES: Record<string, string> = {
     "The tiny language model: training and writing, against PyTorch, TensorFlow.js and transformers.js",
   zoo: "The shipped models against their bars, beside an n-gram model and PyTorch",
   zoo_peer: "Their base's recipe in PyTorch, once, for that table (20 minutes on one core)",
+  smollm2:
+    "SmolLM2-135M aligned again with an extracted reward, by adapters (ten minutes; needs its file)",
   synthetic: "Worlds with a known reward: pairs against the same head trained on that reward",
   whole: "ParaDetox from text to rewards as whole processes, against the same walk in Python",
   mixture: "METHOD's mixture of what alignment fixed and what it did not",
