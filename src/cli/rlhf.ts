@@ -145,6 +145,9 @@ function settingsOf(flags: Flags): AlignmentSettings {
 }
 
 async function pairsOf(flags: Flags): Promise<readonly PreferencePair[]> {
+  if (flags.microBatch !== undefined) {
+    throw new FairlError("cli.flag", "--micro-batch: dpo takes its pairs whole; lower --batch");
+  }
   if (flags.pairs === undefined) {
     throw new FairlError("cli.flag", "--pairs: dpo learns from pairs; name a source or a file");
   }

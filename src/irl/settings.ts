@@ -77,25 +77,17 @@ export function defaultSettings(objective: Objective, seed: number): ExtractionS
     outputRidge: 0,
     inside: 8,
   };
-  // Failures weigh more.
-  const fast = {
-    ...slow,
-    learningRate: 3e-3,
-    ridge: 1e-3,
-    outputRidge: 1e-3,
-    inside: outside,
-  };
-  // The same from a small start, out of which few directions grow: for features that multiply. The
-  // penalty says how far it goes, and so no mixing weight has to.
+  // Failures weigh more, and the start is so small that few directions grow out of it: for features that
+  // multiply. The penalty says how far it goes, and so no mixing weight has to.
   const small = {
-    ...fast,
+    ...slow,
     epochs: 36,
     steps: 800,
     learningRate: 3e-3,
     decay: true,
     start: { hidden: 0.01, output: 30 },
     ridge: 0.08,
-    outputRidge: 0,
+    inside: outside,
     alphas: [0, 1],
   };
   return {
@@ -110,9 +102,9 @@ export function defaultSettings(objective: Objective, seed: number): ExtractionS
       ...[1, 0.3, 0.1, 0.03, 0.01].map((sharpness) => ({ ...published, sharpness })),
     ],
     correctionShape: { kind: "mlp", hidden: 64 },
-    correction: [slow, { ...small, insideWeight: 2 }, { ...fast, insideWeight: 3 }],
+    correction: [slow, { ...small, insideWeight: 2 }],
     // The control treats no pair as a failure: neither `inside` nor `insideWeight` is used.
-    control: [slow, small, fast],
+    control: [slow, small],
     select: failuresBelow(0.6, "all"),
     acrossPairs: 1,
     crossFit: true,

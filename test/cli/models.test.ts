@@ -214,6 +214,7 @@ Deno.test("bad input to the commands of models ends with 2 and one line", async 
       ["cli.reward", ["rlhf", "--reward", "no-such-reward"]],
       ["cli.out", ["rlhf", "--out", broken.replace("broken", "empty.txt")]],
       ["cli.flag", ["rlhf", "--algo", "dpo", "--out", join(folder, "o")]],
+      ["cli.flag", ["rlhf", "--algo", "dpo", "--pairs", "a.jsonl", "--micro-batch", "2"]],
       ["cli.flag", ["rlhf", "--group", "1", "--out", join(folder, "o")]],
       ["cli.usage", ["rlhf", "--algo", "magic"]],
       ["cli.reward", ["pairs", "make", "--reference", "column", "--out", join(folder, "o")]],
