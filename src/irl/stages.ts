@@ -1,7 +1,6 @@
 /** Named steps of a long computation, each kept once it is finished, so that a killed run goes on. */
 import { join } from "@std/path";
-import { deserialize, serialize } from "node:v8";
-import { sha256, writeFileAtomic } from "../base/mod.ts";
+import { readCheckpoint, sha256, writeCheckpoint } from "../base/mod.ts";
 
 /** Remembers the results of finished steps. */
 export interface Stages {
@@ -24,33 +23,11 @@ export function keptIn(folder: string, fingerprint: string): Stages {
   return {
     async run<T>(name: string, work: () => Promise<T>): Promise<T> {
       const path = join(folder, `${sha256(`${fingerprint}\n${name}`).slice(0, 32)}.stage`);
-      const kept = await read<T>(path);
-      if (kept !== undefined) return kept.result;
+      const kept = await readCheckpoint<{ result: T }>(path, fingerprint);
+      if (kept) return kept.result;
       const result = await work();
-      const body = serialize(result);
-      const digest = new TextEncoder().encode(sha256(body));
-      const whole = new Uint8Array(digest.length + body.length);
-      whole.set(digest);
-      whole.set(body, digest.length);
-      await writeFileAtomic(path, whole);
+      await writeCheckpoint(path, fingerprint, { result });
       return result;
     },
   };
-}
-
-/** Length of a SHA-256 in hexadecimal: the head of each file is its body's hash. */
-const DIGEST = 64;
-
-async function read<T>(path: string): Promise<{ result: T } | undefined> {
-  let whole: Uint8Array;
-  try {
-    whole = await Deno.readFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-  const body = whole.subarray(DIGEST);
-  // A file that does not match its hash is computed again rather than trusted.
-  if (new TextDecoder().decode(whole.subarray(0, DIGEST)) !== sha256(body)) return undefined;
-  return { result: deserialize(body) as T };
 }
